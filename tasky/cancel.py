@@ -1,0 +1,107 @@
+"""Cooperative control of one execution: a token that carries wishes into the code.
+
+The code meets the token at its checkpoints. `Cancelled` is a `BaseException`, so that a worker's
+`except Exception` cannot swallow it.
+"""
+
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an execution is asked to stop."""
+
+    USER = "user"
+    TIMEOUT = "timeout"
+    SHUTDOWN = "shutdown"
+    KILLED = "killed"
+
+
+class Cancelled(BaseException):
+    """Raised inside a worker at a checkpoint once somebody asked it to stop."""
+
+    def __init__(self, reason: Reason, text: str = "") -> None:
+        super().__init__(text or f"stopped: {reason}")
+        self.reason = reason
+        self.text = text
+
+
+class Token:
+    """Wishes for one execution. Any thread may ask; the execution's own thread obeys.
+
+    `on_cancel` callbacks run in the thread that asks: they end what a checkpoint cannot reach,
+    such as a subprocess the worker waits for.
+    """
+
+    __slots__ = ("_callbacks", "_changed", "paused", "reason", "text")
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.Lock())
+        self._callbacks: list[Callable[[], None]] = []
+        self.reason: Reason | None = None
+        self.text = ""
+        self.paused = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked the code to stop."""
+        return self.reason is not None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is no wish at all; what a checkpoint looks at first."""
+        return self.reason is None and not self.paused
+
+    def cancel(self, reason: Reason, text: str = "") -> bool:
+        """Ask the code to stop; the first reason stays. Return whether this call was the first."""
+        with self._changed:
+            if self.reason is not None:
+                return False
+            self.reason, self.text = reason, text
+            callbacks = tuple(self._callbacks)
+            self._changed.notify_all()
+        for callback in callbacks:
+            callback()
+        return True
+
+    def pause(self) -> None:
+        """Ask the code to stand still at its next checkpoint."""
+        with self._changed:
+            self.paused = True
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Let the code go on."""
+        with self._changed:
+            self.paused = False
+            self._changed.notify_all()
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when a cancel comes (at once if it came); return its removal."""
+        with self._changed:
+            self._callbacks.append(callback)
+            late = self.cancelled
+        if late:
+            callback()
+        return lambda: self._forget(callback)
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        with self._changed:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `Cancelled` if somebody asked the code to stop."""
+        if self.reason is not None:
+            raise Cancelled(self.reason, self.text)
+
+    def wait_while_paused(self) -> None:
+        """Block until the pause is taken back or a cancel comes."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.paused or self.cancelled)
+
+    def sleep(self, seconds: float) -> bool:
+        """Block for `seconds`, less if any wish comes; return whether one came."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self.quiet, timeout=max(0.0, seconds))

@@ -1,0 +1,28 @@
+"""One client protocol: in process, over REST, and the choice between them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tasky.client.session import Session
+
+
+def connect(url_or_path: str | Path, *, token: str | None = None) -> "Session":
+    """Return the verbs of `Tasky` for a running server.
+
+    Takes the address of a server, or the path of a database whose owner serves it; the owner's local
+    token is found beside the file. Raises `ServerUnreachable` when nobody answers there.
+    """
+    from tasky.client.http import HttpClient
+    from tasky.client.session import Session
+    from tasky.errors import ServerUnreachable
+
+    text = str(url_or_path)
+    if "://" in text:
+        return Session(HttpClient(text, token))
+    from tasky.store.owner import living_owner
+
+    runtime = living_owner(Path(text))
+    if runtime is None or not runtime.address:
+        raise ServerUnreachable(url=text, reason="nobody serves that database")
+    return Session(HttpClient(runtime.address, token or runtime.token))

@@ -1,0 +1,357 @@
+"""The client over REST: the same verbs, the same values, the same errors as in process."""
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from tasky.client import wire
+from tasky.client.base import MAX_WAIT_S, Output
+from tasky.errors import BadRequest, ServerUnreachable, TaskyError
+from tasky.model import (
+    Event,
+    Execution,
+    LogLine,
+    NotLoaded,
+    Outcome,
+    Page,
+    Result,
+    Stats,
+    Submit,
+    Task,
+    TaskStats,
+    Why,
+    Worker,
+    WorkerStats,
+)
+from tasky.states import FINAL
+
+API = "/tasky/v1"
+PATIENCE_S = 10.0
+CHUNK_BYTES = 256 * 1024
+
+
+class HttpClient:
+    """All verbs, on a running server. One kept-alive connection per thread."""
+
+    def __init__(self, url: str, token: str | None = None, *, retries: int = 1) -> None:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadRequest(what="the address", why=f'"{url}" is not like http://127.0.0.1:8888')
+        self.url = f"{parts.scheme}://{parts.netloc}"
+        self._tls = parts.scheme == "https"
+        self._host, self._port = parts.hostname, parts.port or (443 if self._tls else 8888)
+        self._token = token
+        self._retries = retries
+        self._local = threading.local()
+        self._open: list[http.client.HTTPConnection] = []
+
+    # -- transport -----------------------------------------------------------------------------------
+
+    def _connection(self) -> http.client.HTTPConnection:
+        found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if found is None:
+            if self._tls:
+                found = http.client.HTTPSConnection(
+                    self._host, self._port, timeout=PATIENCE_S, context=ssl.create_default_context()
+                )
+            else:
+                found = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE_S)
+            self._local.connection = found
+            self._open.append(found)
+        return found
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str], wait_s: float
+    ) -> http.client.HTTPResponse:
+        """Send one request; a kept-alive connection that the server closed meanwhile is opened anew."""
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        for attempt in range(self._retries + 1):
+            connection = self._connection()
+            fresh = connection.sock is None
+            try:
+                if fresh:
+                    connection.connect()
+                    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                connection.sock.settimeout(PATIENCE_S + wait_s)
+                connection.request(method, path, body, headers)
+                return connection.getresponse()
+            except (OSError, http.client.HTTPException) as problem:
+                connection.close()
+                # Only a kept-alive connection that never answered is worth another try.
+                if fresh or attempt == self._retries or isinstance(problem, TimeoutError):
+                    raise ServerUnreachable(url=self.url, reason=_reason(problem)) from None
+        raise ServerUnreachable(url=self.url, reason="no answer")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait_s: float = 0.0,
+    ) -> Any:
+        """Return the decoded answer, or raise the error that the server tells of."""
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        target = f"{path}?{urlencode(given)}" if given else path
+        sent = {"Accept": "application/json", **(headers or {})}
+        data = None if body is None else wire.dumps(body)
+        if data is not None:
+            sent["Content-Type"] = "application/json"
+        response = self._send(method, target, data, sent, wait_s)
+        content = response.read()
+        if response.status >= 400:
+            raise self._error(response.status, content)
+        return msgspec.json.decode(content) if content else None
+
+    def _error(self, status: int, content: bytes) -> TaskyError:
+        try:
+            return wire.to_error(msgspec.json.decode(content, type=dict[str, Any]))
+        except msgspec.MsgspecError:
+            return ServerUnreachable(url=self.url, reason=f"it answers {status}, but not as Tasky")
+
+    def close(self) -> None:
+        for connection in self._open:
+            connection.close()
+
+    # -- workers -------------------------------------------------------------------------------------
+
+    def workers(self) -> tuple[list[Worker], list[NotLoaded]]:
+        form = self._call("GET", f"{API}/workers")
+        return (
+            [wire.to_worker(entry) for entry in form["items"]],
+            [wire.to_not_loaded(entry) for entry in form["not_loaded"]],
+        )
+
+    def worker(self, name: str) -> Worker:
+        form = self._call("GET", f"{API}/workers/{_part(name)}")
+        return wire.to_worker(form["worker"])
+
+    def change_worker(
+        self,
+        name: str,
+        *,
+        enabled: bool | None = None,
+        reason: str | None = None,
+        max_running: int | None = None,
+        queue: str | None = None,
+        version: int | None = None,
+    ) -> Worker:
+        changes = {"enabled": enabled, "reason": reason, "max_running": max_running, "queue": queue}
+        body = {key: value for key, value in changes.items() if value is not None}
+        form = self._call("PATCH", f"{API}/workers/{_part(name)}", body, headers=_match(version))
+        return wire.to_worker(form)
+
+    def worker_stats(self, name: str, since: int | None = None) -> WorkerStats:
+        query = {"since": wire.moment(since)}
+        return wire.to_worker_stats(
+            self._call("GET", f"{API}/workers/{_part(name)}/statistics", query=query)
+        )
+
+    # -- submit --------------------------------------------------------------------------------------
+
+    def submit(self, request: Submit) -> Task:
+        headers = {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else {}
+        body = wire.submit(msgspec.structs.replace(request, idempotency_key=None))
+        return wire.to_task(self._call("POST", f"{API}/tasks", body, headers=headers))
+
+    def submit_many(self, requests: Sequence[Submit]) -> list[Task]:
+        form = self._call("POST", f"{API}/tasks", [wire.submit(r) for r in requests])
+        return [wire.to_task(entry) for entry in form["items"]]
+
+    def check(self, request: Submit) -> None:
+        self._call("POST", f"{API}/tasks", wire.submit(request), query={"dry_run": "true"})
+
+    # -- look ----------------------------------------------------------------------------------------
+
+    def task(self, id: str) -> Task:  # noqa: A002
+        return wire.to_task(self._call("GET", f"{API}/task/{_part(id)}"))
+
+    def tasks(
+        self,
+        q: str = "",
+        *,
+        sort: str = "created",
+        order: str = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+        tz: str | None = None,
+    ) -> Page[Task]:
+        query = {
+            "q": q or None, "sort": sort, "order": order, "limit": limit, "cursor": cursor, "tz": tz,
+        }  # fmt: skip
+        return wire.to_page(self._call("GET", f"{API}/tasks", query=query), wire.to_task)
+
+    def wait(self, id: str, timeout_s: float | None = None) -> Task:  # noqa: A002
+        return self._wait_until(id, lambda task: task.status in FINAL, timeout_s)
+
+    def wait_change(self, id: str, version: int, timeout_s: float) -> Task:  # noqa: A002
+        return self._wait_until(id, lambda task: task.version != version, timeout_s)
+
+    def _wait_until(self, id: str, good: Any, timeout_s: float | None) -> Task:  # noqa: A002
+        """Long-poll the status until the task is as wanted or the time is over."""
+        import time
+
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        task = self.task(id)
+        while not good(task):
+            left = MAX_WAIT_S if until is None else until - time.monotonic()
+            if left <= 0:
+                return task
+            step = min(left, 30.0)
+            query = {"wait": f"{step:.3f}", "version": task.version}
+            self._call("GET", f"{API}/task/{_part(task.id)}/status", query=query, wait_s=step)
+            task = self.task(task.id)
+        return task
+
+    def output(self, id: str) -> Output:  # noqa: A002
+        response = self._send("GET", f"{API}/task/{_part(id)}/output", None, {}, 0.0)
+        if response.status >= 400:
+            raise self._error(response.status, response.read())
+        kind = response.headers.get("Tasky-Output-Kind")
+        size = int(response.headers.get("Content-Length") or 0)
+        if kind is None:
+            response.read()
+            return Output(None, 0, iter(()))
+        return Output(kind, size, _pieces(response))
+
+    def log(
+        self,
+        id: str,  # noqa: A002
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        tail: int | None = None,
+        wait_s: float = 0.0,
+    ) -> list[LogLine]:
+        query = {"after": after, "limit": limit, "tail": tail, "wait": wait_s or None}
+        form = self._call("GET", f"{API}/task/{_part(id)}/log", query=query, wait_s=wait_s)
+        return [wire.to_log_line(entry) for entry in form["items"]]
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        task: str | None = None,
+        limit: int = 500,
+        wait_s: float = 0.0,
+    ) -> list[Event]:
+        path = f"{API}/events" if task is None else f"{API}/task/{_part(task)}/events"
+        query = {"after": after, "limit": limit, "wait": wait_s or None}
+        form = self._call("GET", path, query=query, wait_s=wait_s)
+        return [wire.to_event(entry) for entry in form["items"]]
+
+    def newest_event(self) -> int:
+        return int(
+            self._call("GET", f"{API}/events", query={"limit": 1, "after": 1 << 62})["newest"]
+        )
+
+    def results(self, id: str) -> list[Result]:  # noqa: A002
+        form = self._call("GET", f"{API}/task/{_part(id)}/results")
+        return [wire.to_result(entry) for entry in form["items"]]
+
+    def executions(self, id: str) -> list[Execution]:  # noqa: A002
+        form = self._call("GET", f"{API}/task/{_part(id)}/executions")
+        return [wire.to_execution(entry) for entry in form["items"]]
+
+    def why(self, id: str) -> Why:  # noqa: A002
+        return wire.to_why(self._call("GET", f"{API}/task/{_part(id)}/why"))
+
+    def stack(self, id: str) -> list[str]:  # noqa: A002
+        return list(self._call("GET", f"{API}/task/{_part(id)}/stack")["frames"])
+
+    def task_stats(self, id: str) -> TaskStats:  # noqa: A002
+        return wire.to_task_stats(self._call("GET", f"{API}/task/{_part(id)}/statistics"))
+
+    # -- control -------------------------------------------------------------------------------------
+
+    def act(
+        self,
+        id: str,  # noqa: A002
+        action: str,
+        *,
+        times: int = 1,
+        config: Mapping[str, Any] | None = None,
+        reason: str = "",
+        expect_status: str | None = None,
+        version: int | None = None,
+        wait_s: float = 0.0,
+    ) -> Task:
+        body: dict[str, Any] = {"action": action}
+        if times != 1:
+            body["times"] = times
+        for name, value in (
+            ("config", config),
+            ("reason", reason),
+            ("expect_status", expect_status),
+        ):
+            if value:
+                body[name] = value
+        query = {"wait": f"{wait_s:.3f}"} if wait_s > 0 else {}
+        path = f"{API}/task/{_part(id)}/actions"
+        form = self._call("POST", path, body, query=query, headers=_match(version), wait_s=wait_s)
+        return wire.to_task(form)
+
+    def act_many(
+        self, q: str, action: str, *, reason: str = "", dry_run: bool = False
+    ) -> list[Outcome]:
+        body: dict[str, Any] = {"q": q, "action": action, "dry_run": dry_run}
+        if reason:
+            body["reason"] = reason
+        form = self._call("POST", f"{API}/tasks/actions", body, wait_s=MAX_WAIT_S)
+        return [wire.to_outcome(entry) for entry in form["items"]]
+
+    def set_config(self, id: str, config: Mapping[str, Any], *, version: int | None = None) -> Task:  # noqa: A002
+        body = {"config": dict(config)}
+        path = f"{API}/task/{_part(id)}"
+        return wire.to_task(self._call("PUT", path, body, headers=_match(version)))
+
+    def delete(self, id: str, *, version: int | None = None) -> None:  # noqa: A002
+        self._call("DELETE", f"{API}/task/{_part(id)}", headers=_match(version))
+
+    # -- the whole -----------------------------------------------------------------------------------
+
+    def stats(
+        self,
+        since: int | None = None,
+        *,
+        worker: str | None = None,
+        by: str | None = None,
+        step_s: int | None = None,
+    ) -> Stats:
+        query = {"since": wire.moment(since), "worker": worker, "by": by, "step": step_s}
+        return wire.to_stats(self._call("GET", f"{API}/statistics", query=query))
+
+    def system(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._call("GET", f"{API}/system")
+        return found
+
+
+def _part(text: str) -> str:
+    """Quote one part of a path; an empty one would ask for the list instead."""
+    return quote(text, safe="") or "%20"
+
+
+def _match(version: int | None) -> dict[str, str]:
+    return {} if version is None else {"If-Match": f'"{version}"'}
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while piece := response.read(CHUNK_BYTES):
+        yield piece
+
+
+def _reason(problem: Exception) -> str:
+    if isinstance(problem, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(problem, TimeoutError):
+        return "no answer in time"
+    return str(problem).lower() or type(problem).__name__

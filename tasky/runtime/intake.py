@@ -1,0 +1,150 @@
+"""How requests for tasks come in: looked up, checked, written in one transaction."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from tasky.clock import MICROSECONDS, Clock
+from tasky.errors import BadRequest, FieldError, Stopping, WorkerDisabled
+from tasky.model import Submit, Task
+from tasky.runtime.registry import Registered, Registry
+from tasky.states import State
+from tasky.store import tasks
+from tasky.store.tasks import NewTask, Submission, Submitted
+from tasky.store.database import Database
+
+MAX_AT_ONCE = 10_000
+MAX_TIMES = 10_000
+_encode = msgspec.json.encode
+
+
+class Intake:
+    """Checks requests against the registry and hands them to the writer."""
+
+    def __init__(self, database: Database, registry: Registry, clock: Clock) -> None:
+        self._database = database
+        self._registry = registry
+        self._clock = clock
+        self.closed = False
+
+    def submit(self, requests: Sequence[Submit]) -> tuple[list[NewTask], Submitted]:
+        """Write all of `requests` or none; return the tasks as written, and where they went.
+
+        Raises `WorkerUnknown`, `WorkerDisabled`, `ConfigInvalid`, `BadRequest`, `KeyTaken`,
+        `IdempotencyMismatch`, `Stopping`, and what the writer raises.
+        """
+        if self.closed:
+            raise Stopping
+        if len(requests) > MAX_AT_ONCE:
+            raise BadRequest(
+                what="the list of tasks", why=f"it has more than {MAX_AT_ONCE} entries"
+            )
+        new = [self.checked(request) for request in requests]
+        submission = Submission(new)
+        key = requests[0].idempotency_key if requests else None
+        if key:
+            submission.key, submission.credential = key, requests[0].actor
+            submission.request = _hash(requests)
+        return new, self._database.write().call_batch(tasks.submit, submission)
+
+    def checked(self, request: Submit) -> NewTask:
+        """Return the row of a request, or raise what is wrong with it."""
+        registered = self._registry.get(request.worker)
+        if not registered.enabled:
+            reason = registered.disabled_reason
+            raise WorkerDisabled(name=registered.spec.name, why=f': "{reason}"' if reason else "")
+        self._check_config(registered, request)
+        spec = registered.spec
+        if (
+            request.labels
+            or request.times != 1
+            or request.priority
+            or request.timeout_s is not None
+        ):
+            _check_options(request)
+        timeout_s = request.timeout_s
+        return NewTask(
+            uid=os.urandom(16).hex(),
+            worker_id=registered.row_id,
+            config=_encode(request.config).decode(),
+            state=State.NEW if request.hold else State.QUEUED,
+            priority=request.priority,
+            queue=request.queue or registered.queue or spec.queue,
+            labels=_encode(request.labels).decode() if request.labels else None,
+            key=request.key,
+            origin=request.origin,
+            actor=request.actor,
+            timeout_us=int(timeout_s * MICROSECONDS) if timeout_s else None,
+            max_attempts=request.max_attempts or spec.max_attempts,
+            not_before=self._not_before(request),
+            times=request.times,
+        )
+
+    @staticmethod
+    def _check_config(registered: Registered, request: Submit) -> None:
+        spec = registered.spec
+        params = spec.schema.validate(request.config, spec.name)
+        if spec.instance is not None:
+            try:
+                spec.instance.create(params)
+            except ValueError as problem:
+                errors = [FieldError("", str(problem))]
+                raise BadRequest(
+                    what=f"the config of {spec.name}", why=str(problem), errors=errors
+                ) from None
+
+    def _not_before(self, request: Submit) -> int | None:
+        if request.delay_s is not None:
+            return self._clock.now() + int(request.delay_s * MICROSECONDS)
+        return request.not_before
+
+
+def _check_options(request: Submit) -> None:
+    """Raise `BadRequest` with every option that is out of its bounds."""
+    errors = []
+    if not -100 <= request.priority <= 100:
+        errors.append(FieldError("/priority", "must be between -100 and 100"))
+    if not 1 <= request.times <= MAX_TIMES:
+        errors.append(FieldError("/times", f"must be between 1 and {MAX_TIMES}"))
+    if request.timeout_s is not None and not 0 < request.timeout_s <= 366 * 86400:
+        errors.append(FieldError("/timeout_s", "must be more than 0 and at most a year of seconds"))
+    if len(request.labels) > 64 or any(
+        len(k) > 64 or len(v) > 256 for k, v in request.labels.items()
+    ):
+        errors.append(
+            FieldError("/labels", "at most 64 labels, keys up to 64, values up to 256 characters")
+        )
+    if errors:
+        raise BadRequest(
+            what="the request",
+            why="; ".join(f"{e.pointer[1:]} {e.detail}" for e in errors),
+            errors=errors,
+        )
+
+
+def _hash(requests: Sequence[Submit]) -> str:
+    return hashlib.sha256(_encode(requests)).hexdigest()
+
+
+def as_written(new: NewTask, worker: str, done: Submitted, number: int) -> Task:
+    """Return the task that a submission wrote, without reading it back."""
+    return Task(
+        id=new.uid,
+        number=done.first_id + number,
+        worker=worker,
+        status=new.state,
+        config=msgspec.Raw(new.config),
+        max_attempts=new.max_attempts,
+        priority=new.priority,
+        queue=new.queue,
+        labels=msgspec.json.decode(new.labels) if new.labels else {},
+        key=new.key,
+        timeout_s=new.timeout_us / MICROSECONDS if new.timeout_us else None,
+        not_before=new.not_before,
+        created_at=done.at,
+        queued_at=None if new.state == State.NEW else done.at,
+        result_id=done.first_result + number,
+        origin=new.origin,
+    )

@@ -1,0 +1,387 @@
+"""Executions: the queue, and the two hot paths of the store, starting and ending many at once.
+
+Both paths write whole sets: the rows go to SQLite as one JSON document per statement. One statement for
+a group costs one hand-over of the interpreter lock instead of one per row, which matters while workers
+compute in the same process.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from tasky.model import Execution, Problem
+from tasky.states import State
+from tasky.store import logs, stats
+from tasky.store.database import Database
+from tasky.store.queries import Queries
+from tasky.store.results import derive
+from tasky.store.writer import Transaction
+
+SQL = Queries("executions")
+TASKS = Queries("tasks")
+RESULTS = Queries("results")
+
+MAX_CRASHES = 2
+"""Crashes of the server inside one execution after which only a person starts it again."""
+
+_encode = msgspec.json.encode
+
+
+@dataclass(slots=True)
+class Claimed:
+    """An execution that a claim took, with all its start needs. `config` and `labels` are JSON."""
+
+    execution_id: int
+    priority: int
+    task_id: int
+    result_id: int
+    index: int
+    attempt: int
+    crashes: int
+    uid: str
+    config: str
+    labels: str | None
+    timeout_us: int | None
+    max_attempts: int
+    times: int
+    worker_id: int = 0
+    fence: int = 0
+
+
+@dataclass(slots=True)
+class Ended:
+    """The report that an execution came to an end.
+
+    `output`, `error` and `progress` are JSON; a large output comes as `chunks` instead. `retry_at` (µs)
+    asks for another attempt. `log` are the last lines.
+    """
+
+    execution_id: int
+    task_id: int
+    result_id: int
+    fence: int
+    state: State
+    times: int = 1
+    output: str | None = None
+    output_kind: str | None = None
+    output_size: int | None = None
+    error: str | None = None
+    exit_code: int | None = None
+    progress: str | None = None
+    chunks: Sequence[bytes] = ()
+    retry_at: int | None = None
+    log: Sequence[logs.Row] = ()
+    attempt: int = 1
+    index: int = 1
+    priority: int = 0
+    worker_id: int = 0
+    actor: str = "engine"
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What start-up did with what the last owner left: queued again, lost, quarantined (task ids)."""
+
+    queued: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+
+
+# -- hot path 1: start ---------------------------------------------------------------------------
+
+
+def heads(tx: Transaction, worker_id: int, limit: int) -> list[Claimed]:
+    """Return the next executions of a worker in claim order."""
+    rows = tx.execute(SQL.heads, {"worker_id": worker_id, "limit": limit}).fetchall()
+    return [Claimed(*row, worker_id=worker_id) for row in rows]
+
+
+def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:
+    """Edge start for all of `claimed`; their fences are set by the caller."""
+    rows = _encode(
+        [(c.execution_id, c.fence, c.task_id, c.result_id, c.attempt) for c in claimed]
+    ).decode()
+    values = {"rows": rows, "now": tx.now}
+    tx.execute(SQL.start_executions, values)
+    tx.execute(TASKS.start_tasks, values)
+    tx.execute(RESULTS.start_results, values)
+    for c in claimed:
+        tx.event(
+            "execution.started",
+            actor="engine",
+            task_id=c.task_id,
+            execution_id=c.execution_id,
+            state=State.RUNNING,
+        )
+
+
+# -- hot path 2: end -----------------------------------------------------------------------------
+
+
+def end(tx: Transaction, reports: list[Ended]) -> list[bool]:
+    """Every end of running code; tells for each report whether it counted."""
+    rows = _encode(
+        [
+            (r.execution_id, r.fence, r.state, r.output, r.output_kind, r.output_size, r.error,
+             r.exit_code, r.progress)
+            for r in reports
+        ]
+    ).decode()  # fmt: skip
+    moved = tx.execute(SQL.end_executions, {"rows": rows, "now": tx.now}).fetchall()
+    counted = {row[0] for row in moved}
+    tx.freed += counted
+    stats.record(tx, moved)
+    singles = []
+    for report in reports:
+        if report.execution_id not in counted:
+            continue
+        _extras(tx, report)
+        if report.times == 1 and report.retry_at is None:
+            singles.append(report)
+        else:
+            _end_apart(tx, report)
+    _end_singles(tx, singles)
+    return [report.execution_id in counted for report in reports]
+
+
+def _extras(tx: Transaction, report: Ended) -> None:
+    if report.log:
+        logs.append(tx, report.log)
+    if report.chunks:
+        rows = [(report.execution_id, seq, data) for seq, data in enumerate(report.chunks)]
+        tx.executemany(SQL.insert_chunk, rows)
+    tx.event(
+        "execution.ended",
+        actor=report.actor,
+        task_id=report.task_id,
+        execution_id=report.execution_id,
+        state=report.state,
+        payload=report.error,
+    )
+
+
+def _end_singles(tx: Transaction, reports: Iterable[Ended]) -> None:
+    """Task and result end as their one execution did."""
+    rows = _encode([(r.execution_id, r.task_id, r.result_id, r.state) for r in reports]).decode()
+    if rows != "[]":
+        tx.execute(TASKS.end_tasks, {"rows": rows, "now": tx.now})
+        tx.execute(RESULTS.end_results, {"rows": rows, "now": tx.now})
+
+
+def _end_apart(tx: Transaction, report: Ended) -> None:
+    """One of several executions ended, or one that is tried again: the result is derived."""
+    if report.retry_at is not None:
+        queue_again(tx, report, report.retry_at)
+    derive(tx, report.task_id, report.result_id)
+
+
+def queue_again(tx: Transaction, report: Ended, due: int | None, crashes: int = 0) -> None:
+    """Open the next attempt of an index; the ended one stays as history."""
+    tx.execute(SQL.retire, {"id": report.execution_id})
+    number = tx.take_ids("execution")
+    row = (
+        number, report.task_id, report.result_id, report.worker_id, State.QUEUED, report.priority,
+        report.index, report.attempt + 1, crashes, due, tx.now, tx.now,
+    )  # fmt: skip
+    tx.execute(SQL.insert_execution, row)
+    if due is None:
+        tx.ready.add(report.worker_id)
+    else:
+        tx.due.append(due)
+    payload = _encode({"attempt": report.attempt + 1, "not_before": due}).decode()
+    tx.event(
+        "execution.queued",
+        actor=report.actor,
+        task_id=report.task_id,
+        execution_id=number,
+        state=State.QUEUED,
+        payload=payload,
+    )
+
+
+# -- the other edges -----------------------------------------------------------------------------
+
+
+def move(
+    tx: Transaction, execution_id: int, fence: int, leaves: State, to: State, name: str, note: str
+) -> bool:
+    """Edges pause, resume, wait and go on of running code; return whether it counted."""
+    found = tx.execute(
+        SQL.move_execution,
+        {"id": execution_id, "fence": fence, "leaves": leaves, "to": to, "now": tx.now},
+    ).fetchone()
+    if found is None:
+        return False
+    derive(tx, found[0], found[1])
+    payload = _encode({"at": note}).decode() if note else None
+    tx.event(
+        name, actor="worker", task_id=found[0], execution_id=execution_id, state=to, payload=payload
+    )
+    return True
+
+
+def cancel_unstarted(tx: Transaction, task_id: int, result_id: int, error: str, actor: str) -> int:
+    """Edge cancel of what has not started; return how many ended."""
+    values = {"task_id": task_id, "result_id": result_id, "error": error, "now": tx.now}
+    ended = tx.execute(SQL.cancel_unstarted, values).fetchall()
+    rows = [
+        (row[0], task_id, result_id, State.CANCELLED, row[1], row[2], None, error) for row in ended
+    ]
+    stats.record(tx, rows)
+    for row in ended:
+        tx.event(
+            "execution.ended",
+            actor=actor,
+            task_id=task_id,
+            execution_id=row[0],
+            state=State.CANCELLED,
+            payload=error,
+        )
+    if ended:
+        derive(tx, task_id, result_id)
+    return len(ended)
+
+
+def progress(tx: Transaction, reports: list[tuple[int, int, str]]) -> list[bool]:
+    """Write (execution, fence, progress JSON) reports; who waits for the task's version goes on."""
+    return [_progress_one(tx, *report) for report in reports]
+
+
+def _progress_one(tx: Transaction, execution_id: int, fence: int, text: str) -> bool:
+    found = tx.execute(
+        SQL.set_progress, {"id": execution_id, "fence": fence, "progress": text}
+    ).fetchone()
+    if found is None:
+        return False
+    tx.execute(TASKS.touch, {"id": found[0]})
+    tx.event(
+        "execution.progress",
+        actor="worker",
+        task_id=found[0],
+        execution_id=execution_id,
+        payload=text,
+    )
+    return True
+
+
+def recover(tx: Transaction, done: Recovered) -> int:
+    """Settle a slice of what a crash left: idempotent work is queued again, other work is lost.
+
+    Adds to `done`; returns how many rows it settled, 0 when nothing is left.
+    """
+    rows = tx.execute(SQL.left_by_crash, {"limit": 500}).fetchall()
+    for row in rows:
+        _settle(tx, row, done)
+    return len(rows)
+
+
+def _settle(tx: Transaction, row: tuple[Any, ...], done: Recovered) -> None:
+    (execution_id, task_id, result_id, worker_id, _, index, attempt, crashes, priority, queued_at,
+     started_at, idempotent, _, uid, times, cancel_at) = row  # fmt: skip
+    quarantined = crashes + 1 >= MAX_CRASHES
+    again = bool(idempotent) and not quarantined and cancel_at is None
+    error = _encode(_crash_problem(quarantined)).decode()
+    tx.execute(SQL.lose, {"id": execution_id, "error": error, "now": tx.now}).fetchall()
+    report = Ended(
+        execution_id, task_id, result_id, 0, State.LOST, times,
+        attempt=attempt, index=index, priority=priority, worker_id=worker_id, actor="recovery",
+    )  # fmt: skip
+    tx.event(
+        "execution.ended",
+        actor="recovery",
+        task_id=task_id,
+        execution_id=execution_id,
+        state=State.LOST,
+        payload=error,
+    )
+    if again:
+        queue_again(tx, report, None, crashes + 1)
+        done.queued.append(uid)
+    else:
+        (done.quarantined if quarantined else done.lost).append(uid)
+    stats.record(
+        tx,
+        [(execution_id, task_id, result_id, State.LOST, worker_id, queued_at, started_at, error)],
+    )
+    derive(tx, task_id, result_id)
+
+
+def _crash_problem(quarantined: bool) -> Problem:
+    if quarantined:
+        return Problem(
+            "Quarantined",
+            f"the server crashed {MAX_CRASHES} times while this ran; only a rerun starts it again",
+        )
+    return Problem("Lost", "the server crashed while this ran; nobody knows how far it came")
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+class Executions:
+    """Reads executions and their outputs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_task(self, task_id: int, limit: int = 1000) -> list[Execution]:
+        """Return the executions of a task, oldest first."""
+        rows = self._database.rows(SQL.of_task, {"task_id": task_id, "limit": limit})
+        return [_execution(row) for row in rows]
+
+    def times_of(self, task_id: int, now: int) -> list[tuple[str, float, float, float, float]]:
+        """Return (state, queued, running, paused, waiting) of each execution, seconds up to now."""
+        rows = self._database.rows(SQL.of_task, {"task_id": task_id, "limit": 10_000})
+        return [_times(row, now) for row in rows]
+
+    def output_of(self, execution_id: int) -> tuple[str | None, str | None, int | None]:
+        """Return (inline output JSON, kind, size in bytes)."""
+        row = self._database.row(SQL.output_of, {"id": execution_id})
+        return (row[0], row[1], row[2]) if row else (None, None, None)
+
+    def chunk(self, execution_id: int, seq: int) -> bytes | None:
+        """Return one piece of a large output, None past the end."""
+        row = self._database.row(SQL.chunk, {"id": execution_id, "seq": seq})
+        return bytes(row[0]) if row else None
+
+    def slowest(
+        self, since: int, worker_id: int | None, limit: int, newest: int = 100_000
+    ) -> list[tuple[str, str, int]]:
+        """Return (task id, worker, µs) of the longest runs among the `newest` executions."""
+        values = {"since": since, "worker_id": worker_id, "limit": limit, "newest": newest}
+        return [(row[0], row[1], row[2]) for row in self._database.rows(SQL.slowest, values)]
+
+
+_problem = msgspec.json.Decoder(Problem)
+
+
+def _execution(row: tuple[Any, ...]) -> Execution:
+    return Execution(
+        id=row[0],
+        result_id=row[1],
+        task_id=row[2],
+        index=row[3],
+        attempt=row[4],
+        status=State(row[5]),
+        fence=row[6],
+        queued_at=row[7],
+        started_at=row[8],
+        ended_at=row[9],
+        error=_problem.decode(row[10]) if row[10] else None,
+        exit_code=row[11],
+        place=row[12],
+    )
+
+
+def _times(row: tuple[Any, ...], now: int) -> tuple[str, float, float, float, float]:
+    state, queued_at, started_at, ended_at = row[5], row[7], row[8], row[9]
+    paused, waiting, since = row[13], row[14], row[15]
+    if ended_at is None and started_at is not None:
+        paused += now - since if state == State.PAUSED else 0
+        waiting += now - since if state == State.WAITING else 0
+    queued = (started_at or ended_at or now) - queued_at if queued_at else 0
+    under_way = (ended_at or now) - started_at if started_at else 0
+    running = max(0, under_way - paused - waiting)
+    return state, queued / 1e6, running / 1e6, paused / 1e6, waiting / 1e6

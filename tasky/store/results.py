@@ -1,0 +1,69 @@
+"""Results and the one rule for derived states: a result shows what its executions came to."""
+
+from typing import Any
+
+from tasky.model import Result
+from tasky.states import FINAL, OPEN, TROUBLE, State
+from tasky.store.database import Database
+from tasky.store.queries import Queries
+from tasky.store.writer import Transaction
+
+SQL = Queries("results")
+TASKS = Queries("tasks")
+
+Census = list[tuple[str, int, int, int | None, int | None]]
+"""Rows (state, has started, count, least start, greatest end) over the last attempt of each index."""
+
+
+class Results:
+    """Reads results; `derive` writes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_task(self, task_id: int, limit: int = 100) -> list[Result]:
+        """Return the results of a task, newest first."""
+        rows = self._database.rows(SQL.of_task, {"task_id": task_id, "limit": limit})
+        return [_result(row) for row in rows]
+
+
+def derived_state(census: Census) -> State:
+    """Return the state of a result, the first rule that fits.
+
+    Something open: `new` if all are new, `queued` if nothing has started, `paused` or `waiting` if all
+    open ones are, else `running`. All ended: the worst that occurs, else `succeeded`.
+    """
+    states = {State(row[0]) for row in census}
+    open_ones = states & OPEN
+    if not open_ones:
+        return next((bad for bad in TROUBLE if bad in states), State.SUCCEEDED)
+    if states == {State.NEW}:
+        return State.NEW
+    if len(open_ones) == 1 and open_ones <= {State.PAUSED, State.WAITING}:
+        return next(iter(open_ones))
+    return State.RUNNING if any(row[1] for row in census) else State.QUEUED
+
+
+def derive(tx: Transaction, task_id: int, result_id: int, queued_at: int | None = None) -> State:
+    """Write the state of a result and of its task from its executions; return it."""
+    ids = {"task_id": task_id, "result_id": result_id}
+    census: Census = tx.execute(SQL.census, ids).fetchall()
+    state = derived_state(census)
+    started_at = tx.execute(SQL.first_start, ids).fetchone()[0]
+    ended_at = max((row[4] for row in census if row[4]), default=None) if state in FINAL else None
+    values: dict[str, Any] = {"state": state, "started_at": started_at, "ended_at": ended_at}
+    tx.execute(SQL.set_result, {**values, "id": result_id})
+    tx.execute(TASKS.follow_result, {**values, "queued_at": queued_at, "id": task_id})
+    return state
+
+
+def _result(row: tuple[Any, ...]) -> Result:
+    return Result(
+        id=row[0],
+        task_id=row[1],
+        times=row[2],
+        status=State(row[3]),
+        submitted_at=row[4],
+        started_at=row[5],
+        ended_at=row[6],
+    )
