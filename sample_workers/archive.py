@@ -8,9 +8,8 @@ from os import stat_result
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
-from tasky import Param
+from tasky import Context, Param, worker
 from tasky.errors import FileProblem, PathRefused
-from tasky.worker import Context, worker
 
 BLOCK = 1024 * 1024
 

@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from tasky import Param
+from tasky import Context, Param, worker
 from tasky.errors import FileProblem
-from tasky.worker import Context, worker
 
 BLOCK = 1024 * 1024
 

@@ -5,8 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 LONGEST = 1000
 BLOCK = 512

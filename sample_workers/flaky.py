@@ -3,8 +3,7 @@
 import random
 from typing import Annotated, Any
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 
 @worker(max_attempts=3, backoff=1.0)

@@ -5,8 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 BLOCK = 1024 * 1024
 Algorithm = Literal["sha256", "sha384", "sha512", "sha3_256", "sha3_512", "blake2b", "blake2s"]

@@ -2,12 +2,12 @@
 
 import base64
 import http.client
+import string
 import time
 from typing import Annotated, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 BLOCK = 64 * 1024
 LARGEST = 64 * 1024 * 1024
@@ -34,11 +34,10 @@ def http_check(
     start = time.monotonic()
     connection = CONNECTIONS[parts.scheme](parts.hostname or "", parts.port, timeout=timeout_s)
     try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers=_headers(parts))
-        answer = connection.getresponse()
-        size = _read(ctx, answer, start + timeout_s)
-    except (OSError, http.client.HTTPException) as error:
+        connection.request("GET", _target(parts), headers=_headers(parts))
+        with connection.getresponse() as answer:
+            size = _read(ctx, answer, start + timeout_s)
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise CheckFailedError(f"{shown} gives no answer: {reason}. Is it up?") from None
     finally:
@@ -63,6 +62,11 @@ def _parts(url: str) -> SplitResult:
 
 def _shown(parts: SplitResult) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
+
+
+def _target(parts: SplitResult) -> str:
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return quote(target, safe=string.punctuation)
 
 
 def _headers(parts: SplitResult) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import socket
 from typing import Any
 
-from tasky.worker import Context, worker
+from tasky import Context, worker
 
 FAMILIES = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
 

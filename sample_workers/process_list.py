@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 MEASURE_S = 0.3
 ORDER = {

@@ -1,13 +1,11 @@
 """Teaches output that is text or bytes, and reading a part of something large."""
 
-import codecs
 import os
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-from tasky import Param
+from tasky import Context, Param, worker
 from tasky.errors import FileProblem
-from tasky.worker import Context, worker
 
 BLOCK = 1024 * 1024
 LARGEST = 64 * BLOCK
@@ -41,8 +39,8 @@ def read_file(
 
 def _check(encoding: str) -> None:
     try:
-        codecs.lookup(encoding)
-        b"".decode(encoding)
+        # Some codecs turn bytes into bytes; only decoding tells them from text encodings.
+        bytes(4).decode(encoding, errors="replace")
     except LookupError:
         known = "Use one such as utf-8, latin-1, or binary."
         raise ValueError(f"There is no text encoding {encoding!r}. {known}") from None
@@ -69,5 +67,5 @@ def _text(data: bytes, encoding: str, cut: tuple[bool, bool]) -> str | bytes:
             elif cut[1] and start + error.start >= end - 3:
                 end = start + error.start
             else:
-                return data
+                break
     return data

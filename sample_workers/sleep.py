@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 
 @worker

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tasky import Param
-from tasky.worker import Context, worker
+from tasky import Context, Param, worker
 
 Section = Literal["sysctl", "environment", "limits", "locale", "mounts"]
 

@@ -4,9 +4,8 @@ import os
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-from tasky import Param
+from tasky import Context, Param, worker
 from tasky.errors import FileProblem
-from tasky.worker import Context, worker
 
 BLOCK = 64 * 1024
 LOOK_S = 0.5

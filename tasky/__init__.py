@@ -3,7 +3,9 @@
 The public names are loaded when they are first used, so that `import tasky` costs next to nothing.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tasky._version import __version__
@@ -58,3 +60,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """Keeps `tasky.worker` the decorator: importing the module of that name would bind it instead."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "worker" and isinstance(value, ModuleType):
+            value = value.worker
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

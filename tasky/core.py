@@ -204,19 +204,20 @@ class Core:
             self.registry.load_entry_points()
         loaded = list(self.registry.workers.values())
         if self.options.writable:
-            self.writer.call(lambda tx: [self._bind(tx, registered) for registered in loaded])
+            self.writer.call(lambda tx: self._bind(tx, *loaded))
             return
         rows = {row.name: row for row in self.store.workers.all()}
         for registered in loaded:
             if row := rows.get(registered.spec.name):
                 self._set(registered, row)
 
-    def _bind(self, tx: Transaction, registered: Registered) -> None:
-        spec = registered.spec
-        row = workers.register(
-            tx, spec.name, spec.executor, spec.idempotent, spec.schema.description
-        )
-        self._set(registered, row)
+    def _bind(self, tx: Transaction, *loaded: Registered) -> None:
+        for registered in loaded:
+            spec = registered.spec
+            row = workers.register(
+                tx, spec.name, spec.executor, spec.idempotent, spec.schema.description
+            )
+            self._set(registered, row)
 
     def _set(self, registered: Registered, row: WorkerRow) -> None:
         """Let a loaded worker have what people set for it."""

@@ -250,14 +250,14 @@ class Query:
         return " ".join(map(str, self.terms))
 
 
-def key_text(key: tuple[str | int, ...]) -> str:
+def key_text(key: tuple[str | int, ...], *, quoted: bool = True) -> str:
     """Return `key` as it follows the field's name: `.limits.cpu`, `.files[0]`, `."a b"`."""
     text = ""
     for part in key:
         if isinstance(part, int):
             text += f"[{part}]" if text else f".[{part}]"
         else:
-            text += "." + (part if _KEY_WORD.fullmatch(part) else _quote(part))
+            text += "." + (_quote(part) if quoted and not _KEY_WORD.fullmatch(part) else part)
     return text
 
 

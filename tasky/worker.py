@@ -163,11 +163,12 @@ def spec_of(target: Callable[..., Any], *, name: str | None = None) -> WorkerSpe
     if isinstance(target, type) and issubclass(target, WorkerBase):
         instance = target()
         schema = ConfigSchema.of(instance.run, description=instance.info())
-        wanted, function = name or target.name or _snake(target.__name__), instance.run
+        function: Callable[..., Any] = instance.run
+        wanted = str(name or target.name or _snake(target.__name__))
     else:
         instance, function = None, target
         schema = ConfigSchema.of(target)
-        wanted = name or getattr(target, "__name__", "")
+        wanted = name or str(getattr(target, "__name__", ""))
     return WorkerSpec(
         name=checked_name(wanted),
         function=function,

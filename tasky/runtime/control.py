@@ -217,6 +217,7 @@ class Control:
                 )  # fmt: skip
             for table in ("task", "result", "execution"):
                 tx.execute(META.keep_mark, {"table": table, "id": tx.ids[table] - 1})
+            tx.execute(SQL.delete_results, {"id": task.id})
             tx.execute(SQL.delete_task, {"id": task.id}).fetchall()
             payload = msgspec.json.encode({"task_id": task.uid}).decode()
             tx.event("task.deleted", actor=actor, object=task.uid, payload=payload)

@@ -235,7 +235,7 @@ class Dispatcher:
         Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015), equal jitter.
         """
         spec = running.spec
-        full = min(spec.backoff_max_s, spec.backoff_s * 2 ** (running.claimed.attempt - 1))
+        full = min(spec.backoff_max_s, spec.backoff_s * 2.0 ** (running.claimed.attempt - 1))
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311  # spreads load, hides nothing
 
     # -- wishes ------------------------------------------------------------------------------------

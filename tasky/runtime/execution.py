@@ -190,4 +190,6 @@ class Running:
             index=c.index,
             priority=c.priority,
             worker_id=c.worker_id,
+            queued_at=c.queued_at,
+            started_at=c.started_at,
         )

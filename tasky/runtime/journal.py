@@ -1,16 +1,19 @@
 """Progress and log lines of running code, written in batches: at most four times a second."""
 
+import logging
 import threading
 import time
 
 from tasky.errors import TaskyError
 from tasky.runtime.execution import Running
-from tasky.runtime.service import Service, log
+from tasky.runtime.service import Service
 from tasky.store import executions, logs
 from tasky.store.database import Database
 from tasky.store.writer import Transaction
 
 PERIOD_S = 0.25
+
+log = logging.getLogger("tasky.runtime")
 
 
 class Journal(Service):

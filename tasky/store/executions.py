@@ -1,11 +1,10 @@
 """Executions: the queue, and the two hot paths of the store, starting and ending many at once.
 
-Both paths write whole sets: the rows go to SQLite as one JSON document per statement. One statement for
-a group costs one hand-over of the interpreter lock instead of one per row, which matters while workers
-compute in the same process.
+Both paths run each statement over the whole set at once, and look at single rows only when a report did
+not count.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,6 @@ from tasky.store.writer import Transaction
 
 SQL = Queries("executions")
 TASKS = Queries("tasks")
-RESULTS = Queries("results")
 
 MAX_CRASHES = 2
 """Crashes of the server inside one execution after which only a person starts it again."""
@@ -46,8 +44,10 @@ class Claimed:
     timeout_us: int | None
     max_attempts: int
     times: int
+    queued_at: int | None
     worker_id: int = 0
     fence: int = 0
+    started_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +77,8 @@ class Ended:
     index: int = 1
     priority: int = 0
     worker_id: int = 0
+    queued_at: int | None = None
+    started_at: int | None = None
     actor: str = "engine"
 
 
@@ -95,19 +97,16 @@ class Recovered:
 def heads(tx: Transaction, worker_id: int, limit: int) -> list[Claimed]:
     """Return the next executions of a worker in claim order."""
     rows = tx.execute(SQL.heads, {"worker_id": worker_id, "limit": limit}).fetchall()
-    return [Claimed(*row, worker_id=worker_id) for row in rows]
+    return [Claimed(*row) for row in rows]
 
 
 def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:
     """Edge start for all of `claimed`; their fences are set by the caller."""
-    rows = _encode(
-        [(c.execution_id, c.fence, c.task_id, c.result_id, c.attempt) for c in claimed]
-    ).decode()
-    values = {"rows": rows, "now": tx.now}
-    tx.execute(SQL.start_executions, values)
-    tx.execute(TASKS.start_tasks, values)
-    tx.execute(RESULTS.start_results, values)
+    now = tx.now
+    tx.executemany(SQL.start_execution, [(now, now, c.fence, c.execution_id) for c in claimed])
+    tx.executemany(TASKS.start_task, [(now, c.execution_id, c.attempt, c.task_id) for c in claimed])
     for c in claimed:
+        c.started_at = now
         tx.event(
             "execution.started",
             actor="engine",
@@ -122,28 +121,34 @@ def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:
 
 def end(tx: Transaction, reports: list[Ended]) -> list[bool]:
     """Every end of running code; tells for each report whether it counted."""
-    rows = _encode(
+    now = tx.now
+    moved = tx.executemany(
+        SQL.end_execution,
         [
-            (r.execution_id, r.fence, r.state, r.output, r.output_kind, r.output_size, r.error,
-             r.exit_code, r.progress)
+            (r.state, now, r.output, r.output_kind, r.output_size, r.error, r.exit_code, r.progress,
+             r.execution_id, r.fence)
             for r in reports
-        ]
-    ).decode()  # fmt: skip
-    moved = tx.execute(SQL.end_executions, {"rows": rows, "now": tx.now}).fetchall()
-    counted = {row[0] for row in moved}
-    tx.freed += counted
-    stats.record(tx, moved)
-    singles = []
-    for report in reports:
-        if report.execution_id not in counted:
-            continue
+        ],
+    ).rowcount  # fmt: skip
+    counted = reports if moved == len(reports) else [r for r in reports if _counted(tx, r)]
+    stats.record(
+        tx, [(r.worker_id, r.task_id, r.state, r.queued_at, r.started_at, r.error) for r in counted]
+    )
+    _end_singles(tx, [r for r in counted if r.times == 1 and r.retry_at is None])
+    for report in counted:
+        tx.freed.append(report.execution_id)
         _extras(tx, report)
-        if report.times == 1 and report.retry_at is None:
-            singles.append(report)
-        else:
+        if report.times != 1 or report.retry_at is not None:
             _end_apart(tx, report)
-    _end_singles(tx, singles)
-    return [report.execution_id in counted for report in reports]
+    if counted is reports:
+        return [True] * len(reports)
+    return [report in counted for report in reports]
+
+
+def _counted(tx: Transaction, report: Ended) -> bool:
+    """Tell whether the end that this transaction wrote is the one of `report`."""
+    values = {"id": report.execution_id, "fence": report.fence, "now": tx.now}
+    return tx.execute(SQL.ended_just_now, values).fetchone() is not None
 
 
 def _extras(tx: Transaction, report: Ended) -> None:
@@ -162,12 +167,9 @@ def _extras(tx: Transaction, report: Ended) -> None:
     )
 
 
-def _end_singles(tx: Transaction, reports: Iterable[Ended]) -> None:
-    """Task and result end as their one execution did."""
-    rows = _encode([(r.execution_id, r.task_id, r.result_id, r.state) for r in reports]).decode()
-    if rows != "[]":
-        tx.execute(TASKS.end_tasks, {"rows": rows, "now": tx.now})
-        tx.execute(RESULTS.end_results, {"rows": rows, "now": tx.now})
+def _end_singles(tx: Transaction, reports: Sequence[Ended]) -> None:
+    """A task with one execution ends as it did."""
+    tx.executemany(TASKS.end_task, [(r.state, tx.now, r.task_id) for r in reports])
 
 
 def _end_apart(tx: Transaction, report: Ended) -> None:
@@ -226,9 +228,7 @@ def cancel_unstarted(tx: Transaction, task_id: int, result_id: int, error: str, 
     """Edge cancel of what has not started; return how many ended."""
     values = {"task_id": task_id, "result_id": result_id, "error": error, "now": tx.now}
     ended = tx.execute(SQL.cancel_unstarted, values).fetchall()
-    rows = [
-        (row[0], task_id, result_id, State.CANCELLED, row[1], row[2], None, error) for row in ended
-    ]
+    rows = [(row[1], task_id, State.CANCELLED, row[2], None, error) for row in ended]
     stats.record(tx, rows)
     for row in ended:
         tx.event(
@@ -301,10 +301,7 @@ def _settle(tx: Transaction, row: tuple[Any, ...], done: Recovered) -> None:
         done.queued.append(uid)
     else:
         (done.quarantined if quarantined else done.lost).append(uid)
-    stats.record(
-        tx,
-        [(execution_id, task_id, result_id, State.LOST, worker_id, queued_at, started_at, error)],
-    )
+    stats.record(tx, [(worker_id, task_id, State.LOST, queued_at, started_at, error)])
     derive(tx, task_id, result_id)
 
 

@@ -12,7 +12,19 @@ from json import dumps
 from typing import NamedTuple
 
 from tasky.clock import MICROSECONDS
-from tasky.query import AnyOf, Literal, Moment, Query, Span, Term, Test, Text, Value, zone_of
+from tasky.query import (
+    AnyOf,
+    Literal,
+    Moment,
+    Query,
+    Span,
+    Term,
+    Test,
+    Text,
+    Value,
+    key_text,
+    zone_of,
+)
 from tasky.states import FINAL, OPEN, State
 
 MINUTE_US = 60 * MICROSECONDS
@@ -38,10 +50,11 @@ class Where(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _When:
-    """What ages and words like `today` are counted from."""
+    """What ages and words like `today` are counted from, and the worker's column."""
 
     now: int
     zone: tzinfo
+    worker: str = "task.worker_id"
 
 
 _Build = Callable[[Term, _When], Part]
@@ -53,7 +66,9 @@ def where(query: Query, now: int, tz: str | None = None) -> Where:
 
     Raises `BadRequest` for a time zone that is unknown here.
     """
-    when = _When(now, zone_of(tz))
+    # Open tasks and bad ends are fewer than what a worker ever did: "+" leaves them the lead.
+    narrow = any(_is_narrow(term) for term in query.terms)
+    when = _When(now, zone_of(tz), "+task.worker_id" if narrow else "task.worker_id")
     parts = [_term(term, when) for term in query.terms]
     sql = " AND ".join(f"({part[0]})" for part in parts) or "1"
     parameters = tuple(value for part in parts for value in part[1])
@@ -69,6 +84,13 @@ def _term(term: Term, when: _When) -> Part:
 def _is_indexed(query: Query) -> bool:
     rest = [term for term in query.terms if term.field != "created" or term.negated]
     return not rest or (len(rest) == 1 and _leads(rest[0]))
+
+
+def _is_narrow(term: Term) -> bool:
+    """Tell whether all matches of `term` lie in the indexes of open tasks and of bad ends."""
+    words = {text.parts[0] for text in _texts(term.test)}
+    narrow = _NARROW.get(term.field or "", frozenset())
+    return not term.negated and words <= narrow and bool(narrow)
 
 
 def _leads(term: Term) -> bool:
@@ -214,12 +236,12 @@ def _trouble(states: Iterable[State]) -> str:
 
 _BAD_ENDS = FINAL - {State.SUCCEEDED}
 
-# A worker is slow when it takes three times its mean, known from five successes or more.
+# A worker is slow when it takes three times its mean, known from five runs or more.
 _SLOW = """EXISTS (
     SELECT 1 FROM (
-        SELECT stat.worker_id AS worker_id, sum(stat.run_us) / sum(stat.run_n) AS us
-          FROM stat WHERE stat.state = 'succeeded'
-         GROUP BY stat.worker_id HAVING sum(stat.run_n) >= 5) AS usual
+        SELECT stat.worker_id AS worker_id, sum(stat.total) / sum(stat.n) AS us
+          FROM stat WHERE stat.kind = 'run'
+         GROUP BY stat.worker_id HAVING sum(stat.n) >= 5) AS usual
      WHERE usual.worker_id = task.worker_id AND task.started_at < ? - 3 * usual.us)"""
 
 _IS: dict[str, tuple[str, int | None]] = {
@@ -237,6 +259,11 @@ _IS: dict[str, tuple[str, int | None]] = {
     "quarantined": ("execution.crashes >= 2", None),
 }
 """Words of `is` → SQL, and the age in µs of the moment that it takes."""
+
+_NARROW: dict[str, frozenset[str]] = {
+    "status": frozenset(State) - {State.SUCCEEDED},
+    "is": frozenset({"open", "trouble", "stalled", "slow", "overdue"}),
+}
 
 _WISH = {
     "cancel": "task.cancel_requested_at IS NOT NULL",
@@ -281,26 +308,28 @@ def _id_like(text: Text, op: str) -> Part:
     parts = tuple(part.lower().replace("-", "") for part in text.parts)
     if op == "=" or (len(parts) > 1 and parts[1:] != ("",)):
         return _whole(("task.uid", ()), Text(parts))
-    return "task.uid >= ? AND task.uid < ?", (parts[0], parts[0] + "\U0010ffff")
+    # Without the likelihood the range of ids that a list adds looks as good as this one.
+    low, high = (f"likelihood(task.uid {sign} ?, 0.001)" for sign in (">=", "<"))
+    return f"{low} AND {high}", (parts[0], parts[0] + "\U0010ffff")
 
 
-def _worker(term: Term, _: _When) -> Part:
+def _worker(term: Term, when: _When) -> Part:
     texts = _texts(term.test)
     if not _op(term.test):
         texts = [Text(tuple(part.lower() for part in text.parts)) for text in texts]
-    if len(texts) == 1 and len(texts[0].parts) == 1:
-        name = texts[0].parts
-        return "task.worker_id = (SELECT worker.id FROM worker WHERE worker.name = ?)", name
-    return _of_worker(_any([_whole(("worker.name", ()), text) for text in texts]))
+    # An equation keeps the order of the ids, a list of values needs a sort.
+    one = len(texts) == 1 and len(texts[0].parts) == 1
+    names = _any([_whole(("worker.name", ()), text) for text in texts])
+    return _of_worker(names, when, "=" if one else "IN")
 
 
-def _of_worker(part: Part) -> Part:
-    sql = f"task.worker_id IN (SELECT worker.id FROM worker WHERE {part[0]})"  # noqa: S608  # closed table
+def _of_worker(part: Part, when: _When, sign: str = "IN") -> Part:
+    sql = f"{when.worker} {sign} (SELECT worker.id FROM worker WHERE {part[0]})"  # noqa: S608  # closed table
     return sql, part[1]
 
 
-def _executor(term: Term, _: _When) -> Part:
-    return _of_worker(_match_choice(("worker.executor", ()), term.test))
+def _executor(term: Term, when: _When) -> Part:
+    return _of_worker(_match_choice(("worker.executor", ()), term.test), when)
 
 
 def _choice(column: str) -> _Build:
@@ -312,7 +341,9 @@ def _by(term: Term, _: _When) -> Part:
 
 
 def _label(term: Term, _: _When) -> Part:
-    return _match_name(("json_extract(task.labels, ?)", (json_path(term.key),)), term.test)
+    # Labels are flat: in `label.team.x` the key is `team.x`.
+    path = json_path((key_text(term.key, quoted=False)[1:],))
+    return _match_name(("json_extract(task.labels, ?)", (path,)), term.test)
 
 
 def _nothing(_: Term, __: _When) -> Part:
@@ -462,7 +493,7 @@ def _json(text: str) -> str:
     return dumps(text, ensure_ascii=False)
 
 
-def _free_text(term: Term, _: _When) -> Part:
+def _free_text(term: Term, when: _When) -> Part:
     """Look into id, worker, labels, first line of the error."""
     uid, worker, key, value, line = (
         _match_text((column, ()), term.test)
@@ -470,7 +501,7 @@ def _free_text(term: Term, _: _When) -> Part:
     )
     label, words = _any([key, value])
     labels = f"EXISTS (SELECT 1 FROM json_each(task.labels) AS label WHERE {label})"  # noqa: S608  # closed table
-    return _any([uid, _of_worker(worker), (labels, words), line])
+    return _any([uid, _of_worker(worker, when), (labels, words), line])
 
 
 def _error(term: Term, _: _When) -> Part:

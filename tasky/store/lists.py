@@ -36,7 +36,7 @@ SORTS = {
 
 MAX_LIMIT = 500
 BULK = 500
-"""Tasks in one slice of a bulk action."""
+"""Tasks that one statement reads for a bulk action."""
 
 FIRST_SLICE = 128
 LAST_SLICE = 8_192
@@ -108,7 +108,7 @@ class _Found(NamedTuple):
     """What a search came to: the first matches, all matches, the last id it looked at."""
 
     ids: list[int]
-    count: int
+    matches: int
     reached: int
     complete: bool
 
@@ -164,8 +164,8 @@ class TaskList:
         *,
         now: int | None = None,
         tz: str | None = None,
-    ) -> Iterator[list[tuple[int, str, str]]]:
-        """Yield id, uid and state of all that match, oldest first, in slices of 500.
+    ) -> Iterator[tuple[int, str, str]]:
+        """Yield id, uid and state of all that match, oldest first, read in slices of 500.
 
         Tasks that came after the event `as_of_event`, or after this call, are left out. Raises
         `QueryInvalid` and `BadRequest` at once, not at the first slice.
@@ -208,7 +208,7 @@ class TaskList:
         by = f"task.id {way}" if asked.by_id else f"{asked.sort} {way} NULLS LAST, task.id {way}"
         statement = _statement(
             f"task.id, {asked.sort}",
-            _tables(f"{sql} {asked.sort}"),
+            _tables(sql, asked.sort),
             sql,
             f"ORDER BY {by} LIMIT ?",
         )
@@ -226,7 +226,7 @@ class TaskList:
     def _rows(self, asked: _Asked, found: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Return the rows of a page in its order; one deleted meanwhile is left out."""
         ids = [row[0] for row in found[: asked.limit]]
-        statement = f"{self._select} WHERE task.id IN (SELECT value FROM json_each(?))"
+        statement = f"{self._select} WHERE task.id IN (SELECT value FROM json_each(?))"  # noqa: S608  # fixed text
         wanted = msgspec.json.encode(ids).decode()
         rows = {row[0]: row for row in self._database.rows(statement, (wanted,))}
         return [rows[number] for number in ids if number in rows]
@@ -248,7 +248,7 @@ class TaskList:
         if cursor is None and not found.complete:
             cursor = _encode(template)
             searched_back_to = self._created_at(found.reached, descending=asked.descending)
-        total = seen + found.count
+        total = seen + found.matches
         return RawPage(
             self._rows(asked, rows),
             cursor,
@@ -265,7 +265,7 @@ class TaskList:
         if window is None:
             start = min(high, after.id - 1)
             found = self._search(replace(asked, descending=True), low, start, None)
-            window = Window(found.reached, start, found.count)
+            window = Window(found.reached, start, found.matches)
         complete = window.low <= low
         within = after if after.window else None
         rows = self._select_ids(asked, window.low, window.high, within)
@@ -301,12 +301,14 @@ class TaskList:
             ids += [row[0] for row in rows[: (want or 0) - len(ids)]]
             after = self._clock.monotonic()
             size = self._next_size(size, after - before)
-            enough = self._is_enough(after - begun, full=len(ids) == want)
+            enough = self._is_enough(after - begun, count, full=len(ids) == want)
             before = after
         return _Found(ids, count, high + 1 if asked.descending else low - 1, low > high)
 
-    def _is_enough(self, spent_s: float, *, full: bool) -> bool:
-        return spent_s >= (self.count_s if full else self.budget_s)
+    def _is_enough(self, spent_s: float, count: int, *, full: bool) -> bool:
+        if full:
+            return spent_s >= self.count_s or count > self.cap
+        return spent_s >= self.budget_s
 
     def _next_size(self, size: int, took_s: float) -> int:
         """Grow while slices are quick, so that a dense one does not overrun the time."""
@@ -348,7 +350,7 @@ class TaskList:
 
     def _slices(
         self, condition: Where, low: int, high: int, limit: int | None
-    ) -> Iterator[list[tuple[int, str, str]]]:
+    ) -> Iterator[tuple[int, str, str]]:
         sql, parameters = condition.sql, condition.parameters
         columns, end = "task.id, task.uid, task.state", "ORDER BY task.id LIMIT ?"
         statement = _statement(columns, _tables(sql), sql, end)
@@ -356,8 +358,7 @@ class TaskList:
         while left > 0:
             size = min(left, BULK)
             rows = self._database.rows(statement, (low, high, *parameters, size))
-            if rows:
-                yield rows
+            yield from rows
             if len(rows) < size:
                 return
             left -= size
@@ -376,13 +377,11 @@ def _statement(columns: str, tables: str, condition: str, end: str) -> str:
     return f"SELECT {columns} FROM {tables} WHERE task.id BETWEEN ? AND ? AND ({condition}) {end}"  # noqa: S608  # as it says
 
 
-def _tables(sql: str) -> str:
-    """Return the tables that `sql` speaks of; it has no outside text in it."""
-    joins = (
-        _WORKER if sql.endswith("worker.name") else "",
-        _EXECUTION if "execution." in sql else "",
-    )
-    return " ".join(("task", *joins)).rstrip()
+def _tables(condition: str, sort: str = "") -> str:
+    """Return the tables that a condition and a sort speak of; neither has outside text in it."""
+    worker = _WORKER if sort == SORTS["worker"] else ""
+    execution = _EXECUTION if "execution." in condition else ""
+    return f"task {worker} {execution}"
 
 
 def _slice(descending: bool, low: int, high: int, size: int) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Results and the one rule for derived states: a result shows what its executions came to."""
 
+import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from tasky.model import Result
@@ -11,12 +13,12 @@ from tasky.store.writer import Transaction
 SQL = Queries("results")
 TASKS = Queries("tasks")
 
-Census = list[tuple[str, int, int, int | None, int | None]]
-"""Rows (state, has started, count, least start, greatest end) over the last attempt of each index."""
+Census = list[tuple[str, int, int, int | None]]
+"""Rows (state, has started, count, greatest end) over the last attempt of each index."""
 
 
 class Results:
-    """Reads results; `derive` writes them."""
+    """Reads results; their state is derived as they are read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -24,7 +26,20 @@ class Results:
     def of_task(self, task_id: int, limit: int = 100) -> list[Result]:
         """Return the results of a task, newest first."""
         rows = self._database.rows(SQL.of_task, {"task_id": task_id, "limit": limit})
-        return [_result(row) for row in rows]
+        return [self._result(task_id, row) for row in rows]
+
+    def _result(self, task_id: int, row: tuple[Any, ...]) -> Result:
+        number, uid, times, submitted_at = row
+        state, started_at, ended_at = _derived(self._database.reader().execute, task_id, number)
+        return Result(
+            id=number,
+            task_id=uid,
+            times=times,
+            status=state,
+            submitted_at=submitted_at,
+            started_at=started_at,
+            ended_at=ended_at,
+        )
 
 
 def derived_state(census: Census) -> State:
@@ -45,25 +60,20 @@ def derived_state(census: Census) -> State:
 
 
 def derive(tx: Transaction, task_id: int, result_id: int, queued_at: int | None = None) -> State:
-    """Write the state of a result and of its task from its executions; return it."""
-    ids = {"task_id": task_id, "result_id": result_id}
-    census: Census = tx.execute(SQL.census, ids).fetchall()
-    state = derived_state(census)
-    started_at = tx.execute(SQL.first_start, ids).fetchone()[0]
-    ended_at = max((row[4] for row in census if row[4]), default=None) if state in FINAL else None
-    values: dict[str, Any] = {"state": state, "started_at": started_at, "ended_at": ended_at}
-    tx.execute(SQL.set_result, {**values, "id": result_id})
+    """Let a task show what its current result came to; return that state."""
+    state, started_at, ended_at = _derived(tx.execute, task_id, result_id)
+    values = {"state": state, "started_at": started_at, "ended_at": ended_at}
     tx.execute(TASKS.follow_result, {**values, "queued_at": queued_at, "id": task_id})
     return state
 
 
-def _result(row: tuple[Any, ...]) -> Result:
-    return Result(
-        id=row[0],
-        task_id=row[1],
-        times=row[2],
-        status=State(row[3]),
-        submitted_at=row[4],
-        started_at=row[5],
-        ended_at=row[6],
-    )
+def _derived(
+    execute: Callable[..., sqlite3.Cursor], task_id: int, result_id: int
+) -> tuple[State, int | None, int | None]:
+    """Return (state, first start, last end) of a result."""
+    ids = {"task_id": task_id, "result_id": result_id}
+    census: Census = execute(SQL.census, ids).fetchall()
+    state = derived_state(census)
+    started_at = execute(SQL.first_start, ids).fetchone()[0]
+    ended_at = max((row[3] for row in census if row[3]), default=None) if state in FINAL else None
+    return state, started_at, ended_at

@@ -23,56 +23,40 @@ KEEP_HOURS_S = 60 * DAY
 _NUMBERS = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", re.IGNORECASE)
 _problem = msgspec.json.Decoder(Problem)
 
-EndedRow = tuple[int, int, int, str, int, int | None, int | None, str | None]
-"""(execution, task, result, state, worker, queued_at, started_at, error JSON)"""
+EndedRow = tuple[int, int, str, int | None, int | None, str | None]
+"""(worker, task, state, queued_at, started_at, error JSON)"""
 
 
 def record(tx: Transaction, ended: Sequence[EndedRow]) -> None:
     """Add ended executions to the rollups of this minute."""
     if not ended:
         return
-    minute = tx.now // 1_000_000 // MINUTE * MINUTE
-    sums: dict[tuple[int, str], _Sum] = defaultdict(_Sum)
-    sketch: dict[tuple[int, str, int], int] = defaultdict(int)
-    for _, task_id, _, state, worker_id, queued_at, started_at, error in ended:
-        run = tx.now - started_at if started_at is not None else None
-        wait = started_at - queued_at if started_at is not None and queued_at is not None else None
-        sums[worker_id, state].add(run, wait)
-        if run is not None:
-            sketch[worker_id, "run", bucket_of(run)] += 1
-        if wait is not None:
-            sketch[worker_id, "wait", bucket_of(wait)] += 1
-        if state in FAILURES and error:
+    now = tx.now
+    minute = now // 60_000_000 * MINUTE
+    rows: dict[tuple[int, str, int], list[int]] = {}
+    for worker_id, task_id, state, queued_at, started_at, error in ended:
+        _add(rows, (worker_id, state, 0), 0)
+        if started_at is not None:
+            run = max(0, now - started_at)
+            _add(rows, (worker_id, "run", bucket_of(run)), run)
+            if queued_at is not None:
+                wait = max(0, started_at - queued_at)
+                _add(rows, (worker_id, "wait", bucket_of(wait)), wait)
+        if error and state in FAILURES:
             _record_error(tx, minute, worker_id, task_id, error)
-    tx.executemany(SQL.add_stat, [(minute, *key, *total.row()) for key, total in sums.items()])
-    tx.executemany(SQL.add_sketch, [(minute, *key, count) for key, count in sketch.items()])
+    tx.executemany(SQL.add, [(minute, *key, *sums) for key, sums in rows.items()])
 
 
-class _Sum:
-    """Count, sum, least and greatest of run and wait, in µs."""
-
-    __slots__ = ("count", "run", "wait")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.run: list[int] = []
-        self.wait: list[int] = []
-
-    def add(self, run: int | None, wait: int | None) -> None:
-        self.count += 1
-        if run is not None:
-            self.run.append(max(0, run))
-        if wait is not None:
-            self.wait.append(max(0, wait))
-
-    def row(self) -> tuple[int | None, ...]:
-        return (self.count, *_spread(self.run), *_spread(self.wait))
-
-
-def _spread(values: list[int]) -> tuple[int, int, int | None, int | None]:
-    if not values:
-        return 0, 0, None, None
-    return len(values), sum(values), min(values), max(values)
+def _add(rows: dict[tuple[int, str, int], list[int]], key: tuple[int, str, int], us: int) -> None:
+    """Add one duration to (n, total, least, most) of a row."""
+    sums = rows.get(key)
+    if sums is None:
+        rows[key] = [1, us, us, us]
+        return
+    sums[0] += 1
+    sums[1] += us
+    sums[2] = min(sums[2], us)
+    sums[3] = max(sums[3], us)
 
 
 def _record_error(tx: Transaction, minute: int, worker_id: int, task_id: int, error: str) -> None:
@@ -92,40 +76,34 @@ def fold(tx: Transaction) -> None:
     now = tx.now // 1_000_000
     for fine, coarse, keep in ((MINUTE, HOUR, KEEP_MINUTES_S), (HOUR, DAY, KEEP_HOURS_S)):
         values = {"from": fine, "to": coarse, "before": (now - keep) // coarse * coarse}
-        for fold_one, drop in ((SQL.fold_stat, SQL.drop_stat), (SQL.fold_sketch, SQL.drop_sketch)):
-            tx.execute(fold_one, values)
-            tx.execute(drop, values)
+        for statement in (SQL.fold, SQL.drop_fine, SQL.fold_errors, SQL.drop_fine_errors):
+            tx.execute(statement, values)
 
 
 class Figures:
-    """Sums of one slice, as they come out of the tables."""
+    """Sums of one slice, as they come out of the table."""
 
     def __init__(self) -> None:
         self.by_status: dict[str, int] = {}
-        self._spreads: dict[str, list[tuple[int, int, int | None, int | None]]] = {
-            "run": [],
-            "wait": [],
-        }
-        self.sketches: dict[str, dict[int, int]] = {"run": {}, "wait": {}}
+        self._buckets: dict[str, dict[int, tuple[int, int, int, int]]] = {"run": {}, "wait": {}}
 
-    def add(self, state: str, sums: Sequence[Any]) -> None:
-        """Add one row: count, then (n, sum, min, max) of run and of wait."""
-        self.by_status[state] = self.by_status.get(state, 0) + sums[0]
-        self._spreads["run"].append((sums[1], sums[2], sums[3], sums[4]))
-        self._spreads["wait"].append((sums[5], sums[6], sums[7], sums[8]))
-
-    def add_bucket(self, kind: str, bucket: int, count: int) -> None:
-        """Add one row of the sketch."""
-        self.sketches[kind][bucket] = self.sketches[kind].get(bucket, 0) + count
+    def add(self, kind: str, bucket: int, sums: tuple[int, int, int, int]) -> None:
+        """Add one row: count, total, least and greatest of an end state or of a bucket."""
+        if kind not in self._buckets:
+            self.by_status[kind] = self.by_status.get(kind, 0) + sums[0]
+            return
+        n, total, least, most = self._buckets[kind].get(bucket, (0, 0, sums[2], sums[3]))
+        self._buckets[kind][bucket] = (
+            n + sums[0], total + sums[1], min(least, sums[2]), max(most, sums[3]),
+        )  # fmt: skip
 
     def merge(self, other: "Figures") -> None:
         """Add another slice to this one."""
         for state, count in other.by_status.items():
-            self.by_status[state] = self.by_status.get(state, 0) + count
-        for kind in ("run", "wait"):
-            self._spreads[kind] += other._spreads[kind]
-            for bucket, count in other.sketches[kind].items():
-                self.add_bucket(kind, bucket, count)
+            self.add(state, 0, (count, 0, 0, 0))
+        for kind, buckets in other._buckets.items():
+            for bucket, sums in buckets.items():
+                self.add(kind, bucket, sums)
 
     @property
     def total(self) -> int:
@@ -141,20 +119,18 @@ class Figures:
 
     def summary(self, kind: str) -> Summary:
         """Return mean, least, greatest and percentiles of "run" or "wait", in seconds."""
-        spreads = [spread for spread in self._spreads[kind] if spread[0]]
-        count = sum(spread[0] for spread in spreads)
-        if not count:
+        buckets = self._buckets[kind]
+        if not buckets:
             return Summary()
-        least = min(spread[2] or 0 for spread in spreads)
-        most = max(spread[3] or 0 for spread in spreads)
+        least = min(sums[2] for sums in buckets.values())
+        most = max(sums[3] for sums in buckets.values())
+        counts = {bucket: sums[0] for bucket, sums in buckets.items()}
+        mean = sum(sums[1] for sums in buckets.values()) / sum(counts.values())
         return Summary(
-            mean=_seconds(sum(spread[1] for spread in spreads) / count),
+            mean=_seconds(mean),
             min=_seconds(least),
             max=_seconds(most),
-            **{
-                f"p{q}": _within(percentile(self.sketches[kind], q / 100), least, most)
-                for q in (50, 95, 99)
-            },
+            **{f"p{q}": _within(percentile(counts, q / 100), least, most) for q in (50, 95, 99)},
         )
 
 
@@ -175,14 +151,13 @@ class Statistics:
 
     def by_worker(self, since: int, until: int, worker: str | None = None) -> dict[str, Figures]:
         """Return figures per worker for `since` ≤ at < `until`, in seconds since the epoch."""
-        return self._figures(SQL.totals, SQL.buckets, _window(since, until, worker))
+        return self._figures(SQL.by_worker, _window(since, until, worker))
 
     def series(
         self, since: int, until: int, step: int, worker: str | None = None
     ) -> dict[int, Figures]:
         """Return figures per slice of `step` seconds, by the start of the slice."""
-        values = {**_window(since, until, worker), "step": step}
-        return self._figures(SQL.series, SQL.series_buckets, values)
+        return self._figures(SQL.series, {**_window(since, until, worker), "step": step})
 
     def errors(
         self, since: int, until: int, worker: str | None, limit: int = 10
@@ -199,12 +174,10 @@ class Statistics:
         row = self._database.row(SQL.last_error, {"worker": worker})
         return f"{row[0]}: {row[1]}" if row else None
 
-    def _figures(self, totals: str, buckets: str, values: dict[str, Any]) -> dict[Any, Figures]:
+    def _figures(self, statement: str, values: dict[str, Any]) -> dict[Any, Figures]:
         figures: dict[Any, Figures] = defaultdict(Figures)
-        for row in self._database.rows(totals, values):
-            figures[row[0]].add(row[1], row[2:])
-        for key, kind, bucket, count in self._database.rows(buckets, values):
-            figures[key].add_bucket(kind, bucket, count)
+        for key, kind, bucket, *sums in self._database.rows(statement, values):
+            figures[key].add(kind, bucket, (sums[0], sums[1], sums[2], sums[3]))
         return dict(figures)
 
 

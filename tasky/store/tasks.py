@@ -157,7 +157,7 @@ def _insert(tx: Transaction, submission: Submission) -> Submitted:
              task.labels, task.key, task.origin, task.actor, task.timeout_us, task.max_attempts,
              task.not_before, now, queued_at, result_id, execution)
         )  # fmt: skip
-        result_rows.append((result_id, task_id, task.times, task.state, now))
+        result_rows.append((result_id, task_id, task.times, now))
         execution_rows += [
             (execution + index, task_id, result_id, task.worker_id, task.state, task.priority,
              index + 1, 1, 0, due, queued_at, now)
@@ -240,7 +240,7 @@ def rerun(tx: Transaction, task: Facts, config: str, times: int, actor: str) -> 
         raise refuse(task, "rerun")
     result_id = tx.take_ids("result")
     first = tx.take_ids("execution", times)
-    tx.execute(RESULTS.insert_result, (result_id, task.id, times, State.QUEUED, tx.now))
+    tx.execute(RESULTS.insert_result, (result_id, task.id, times, tx.now))
     rows = [
         (first + n, task.id, result_id, task.worker_id, State.QUEUED, task.priority, n + 1, 1, 0,
          None, tx.now, tx.now)

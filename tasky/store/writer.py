@@ -39,8 +39,8 @@ log = logging.getLogger("tasky.store")
 class Batch(Protocol[Rco]):
     """A kind of write that is cheaper for many items at once than for each."""
 
-    def __call__(self, tx: "Transaction", items: list[Any], /) -> Sequence[Rco]:
-        """Write all items; return one answer per item, in their order."""
+    def __call__(self, tx: "Transaction", items: list[Any], /) -> "Sequence[Rco | Exception]":
+        """Write all items; return one answer per item, in their order; an exception is a refusal."""
 
 
 class Fact(NamedTuple):

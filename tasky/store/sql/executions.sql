@@ -11,37 +11,34 @@ SELECT DISTINCT worker_id FROM execution WHERE state = 'queued' AND not_before I
 -- heads --
 -- The next executions of one worker in the order of the claim, with all their start needs.
 SELECT execution.id, execution.priority, execution.task_id, execution.result_id, execution.idx, execution.attempt,
-       execution.crashes, task.uid, task.config, task.labels, task.timeout_us, task.max_attempts, result.times
+       execution.crashes, task.uid, task.config, task.labels, task.timeout_us, task.max_attempts, result.times,
+       execution.queued_at, execution.worker_id
   FROM execution
   JOIN task ON task.id = execution.task_id
   JOIN result ON result.id = execution.result_id
  WHERE execution.worker_id = :worker_id AND execution.state = 'queued' AND execution.not_before IS NULL
  ORDER BY execution.priority DESC, execution.id LIMIT :limit;
 
--- start_executions --
--- Edge start, for all that one claim took. Durable before the code begins, so that nothing starts twice.
-UPDATE execution SET state = 'running', started_at = :now, since = :now, fence = v.fence
-  FROM (SELECT value ->> 0 AS id, value ->> 1 AS fence FROM json_each(:rows)) AS v
- WHERE execution.id = v.id AND execution.state = 'queued';
+-- start_execution --
+-- Edge start. Durable before the code begins, so that nothing starts twice.
+UPDATE execution SET state = 'running', started_at = ?, since = ?, fence = ? WHERE id = ? AND state = 'queued';
 
--- end_executions --
+-- end_execution --
 -- Every end of running code. No row: somebody ended it first, or its fence is older than ours; both mean
 -- "drop this report". Code that stands still at a checkpoint can be stopped, but it cannot return.
 UPDATE execution
-   SET state = v.state, ended_at = :now, since = :now,
-       paused_us = paused_us + CASE WHEN execution.state = 'paused' THEN max(0, :now - since) ELSE 0 END,
-       waiting_us = waiting_us + CASE WHEN execution.state = 'waiting' THEN max(0, :now - since) ELSE 0 END,
-       output = v.output, output_kind = v.kind, output_size = v.size, error = v.error, exit_code = v.exit_code,
-       progress = coalesce(v.progress, execution.progress)
-  FROM (SELECT value ->> 0 AS id, value ->> 1 AS fence, value ->> 2 AS state, value ->> 3 AS output,
-               value ->> 4 AS kind, value ->> 5 AS size, value ->> 6 AS error, value ->> 7 AS exit_code,
-               value ->> 8 AS progress
-          FROM json_each(:rows)) AS v
- WHERE execution.id = v.id AND execution.fence = v.fence AND execution.started_at IS NOT NULL
-   AND (execution.state = 'running' OR execution.state = 'waiting'
-        OR (execution.state = 'paused' AND v.state <> 'succeeded' AND v.state <> 'failed'))
-RETURNING execution.id, execution.task_id, execution.result_id, execution.state, execution.worker_id,
-          execution.queued_at, execution.started_at, execution.error;
+   SET state = ?1, ended_at = ?2, since = ?2,
+       paused_us = paused_us + (state = 'paused') * max(0, ?2 - since),
+       waiting_us = waiting_us + (state = 'waiting') * max(0, ?2 - since),
+       output = ?3, output_kind = ?4, output_size = ?5, error = ?6, exit_code = ?7,
+       progress = coalesce(?8, progress)
+ WHERE id = ?9 AND fence = ?10 AND started_at IS NOT NULL
+   AND (state = 'running' OR state = 'waiting'
+        OR (state = 'paused' AND ?1 <> 'succeeded' AND ?1 <> 'failed'));
+
+-- ended_just_now --
+-- Which of several reports counted, when not all did.
+SELECT 1 FROM execution WHERE id = :id AND fence = :fence AND ended_at = :now;
 
 -- move_execution --
 -- Edges pause, resume, wait and go on of running code; the time in the left state is added up.
@@ -79,16 +76,17 @@ UPDATE execution SET not_before = NULL
 SELECT min(not_before) FROM execution WHERE state = 'queued' AND not_before IS NOT NULL;
 
 -- left_by_crash --
--- What the last owner left: its code is gone with it.
+-- What the last owner left: its code is gone with it. Active code is found through the open tasks.
 SELECT execution.id, execution.task_id, execution.result_id, execution.worker_id, execution.state, execution.idx,
        execution.attempt, execution.crashes, execution.priority, execution.queued_at, execution.started_at,
        worker.idempotent, worker.name, task.uid, result.times, task.cancel_requested_at
-  FROM execution
+  FROM task
+  JOIN execution ON execution.task_id = task.id
   JOIN worker ON worker.id = execution.worker_id
-  JOIN task ON task.id = execution.task_id
   JOIN result ON result.id = execution.result_id
- WHERE execution.ended_at IS NULL AND execution.started_at IS NOT NULL
- ORDER BY execution.id LIMIT :limit;
+ WHERE task.ended_at IS NULL AND task.state IN ('running', 'paused', 'waiting')
+   AND execution.ended_at IS NULL AND execution.started_at IS NOT NULL
+ LIMIT :limit;
 
 -- lose --
 -- Edge lose, at start-up after a crash.

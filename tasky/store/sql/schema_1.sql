@@ -80,18 +80,13 @@ CREATE INDEX task_worker ON task (worker_id, id);
 CREATE UNIQUE INDEX task_key ON task (key) WHERE key IS NOT NULL AND ended_at IS NULL;
 
 -- table_result --
--- One RUN request: `times` executions and the state derived from the last attempt of each.
+-- One RUN request. Its state is not stored: it is what its executions say, asked when somebody looks. Its
+-- task is found through them too, so it needs neither an index nor a foreign key that would want one.
 CREATE TABLE result (
     id INTEGER PRIMARY KEY,
-    task_id INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
+    task_id INTEGER NOT NULL,
     times INTEGER NOT NULL CHECK (times BETWEEN 1 AND 10000),
-    state TEXT NOT NULL,
-    submitted_at INTEGER NOT NULL,
-    started_at INTEGER,
-    ended_at INTEGER,
-    CHECK ((ended_at IS NULL) = (
-        state = 'new' OR state = 'queued' OR state = 'running' OR state = 'paused' OR state = 'waiting'
-    ))
+    submitted_at INTEGER NOT NULL
 ) STRICT;
 
 -- table_execution --
@@ -100,8 +95,8 @@ CREATE TABLE result (
 CREATE TABLE execution (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL REFERENCES task (id) ON DELETE CASCADE,
-    result_id INTEGER NOT NULL REFERENCES result (id) ON DELETE CASCADE,
-    worker_id INTEGER NOT NULL REFERENCES worker (id),
+    result_id INTEGER NOT NULL,
+    worker_id INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (
         state = 'new' OR state = 'queued' OR state = 'running' OR state = 'paused' OR state = 'waiting'
         OR state = 'succeeded' OR state = 'failed' OR state = 'cancelled' OR state = 'timed_out'
@@ -145,11 +140,6 @@ CREATE INDEX execution_ready ON execution (worker_id, priority DESC, id)
 -- What waits for its time; the dispatcher sleeps until the first.
 CREATE INDEX execution_due ON execution (not_before) WHERE state = 'queued' AND not_before IS NOT NULL;
 
--- index_execution_active --
--- What a crash leaves behind.
-CREATE INDEX execution_active ON execution (id)
-    WHERE ended_at IS NULL AND started_at IS NOT NULL;
-
 -- table_output_chunk --
 -- Bytes and large outputs in pieces, so that they are streamed and never copied with a row.
 CREATE TABLE output_chunk (
@@ -190,33 +180,19 @@ CREATE TABLE event (
 CREATE INDEX event_task ON event (task_id, id) WHERE task_id IS NOT NULL;
 
 -- table_stat --
--- What ended, per worker, slice and end state. `span` is the length of the slice in seconds.
+-- What ended, per slice of `span` seconds and worker. Rows of an end state count ends (bucket 0); rows of
+-- `run` and `wait` are a latency sketch: durations in µs that fell into each bucket (DDSketch). All of a
+-- worker's minute lie together, so an end writes one page.
 CREATE TABLE stat (
-    span INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    worker_id INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    n INTEGER NOT NULL,
-    run_n INTEGER NOT NULL,
-    run_us INTEGER NOT NULL,
-    run_min INTEGER,
-    run_max INTEGER,
-    wait_n INTEGER NOT NULL,
-    wait_us INTEGER NOT NULL,
-    wait_min INTEGER,
-    wait_max INTEGER,
-    PRIMARY KEY (span, at, worker_id, state)
-) STRICT, WITHOUT ROWID;
-
--- table_sketch --
--- Latency sketch: how many durations fell into each bucket of equal relative width (DDSketch).
-CREATE TABLE sketch (
     span INTEGER NOT NULL,
     at INTEGER NOT NULL,
     worker_id INTEGER NOT NULL,
     kind TEXT NOT NULL,
     bucket INTEGER NOT NULL,
     n INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    least INTEGER NOT NULL,
+    most INTEGER NOT NULL,
     PRIMARY KEY (span, at, worker_id, kind, bucket)
 ) STRICT, WITHOUT ROWID;
 

@@ -31,19 +31,16 @@ SELECT task.id, task.uid, task.state, task.worker_id, worker.name, task.result_i
        task.pause_requested_at
   FROM task JOIN worker ON worker.id = task.worker_id WHERE task.id = :id;
 
--- start_tasks --
--- Edge start, for all that one claim took.
-UPDATE task SET state = 'running', started_at = coalesce(task.started_at, :now), execution_id = v.execution,
-                attempt = v.attempt, version = task.version + 1
-  FROM (SELECT value ->> 0 AS execution, value ->> 2 AS task, value ->> 4 AS attempt
-          FROM json_each(:rows)) AS v
- WHERE task.id = v.task AND task.ended_at IS NULL;
+-- start_task --
+-- Edge start.
+UPDATE task SET state = 'running', started_at = coalesce(started_at, ?), execution_id = ?, attempt = ?,
+                version = version + 1
+ WHERE id = ? AND ended_at IS NULL;
 
--- end_tasks --
--- Ends of tasks with one execution: the task ends as it does. A pause nobody needs any more is forgotten.
-UPDATE task SET state = v.state, ended_at = :now, pause_requested_at = NULL, version = task.version + 1
-  FROM (SELECT value ->> 1 AS task, value ->> 3 AS state FROM json_each(:rows)) AS v
- WHERE task.id = v.task AND task.ended_at IS NULL;
+-- end_task --
+-- A task with one execution ends as it does. A pause nobody needs any more is forgotten.
+UPDATE task SET state = ?, ended_at = ?, pause_requested_at = NULL, version = version + 1
+ WHERE id = ? AND ended_at IS NULL;
 
 -- follow_result --
 -- Let a task show what its result came to; ended or open again in one statement.
@@ -83,8 +80,12 @@ UPDATE task SET version = version + 1 WHERE id = :id;
 UPDATE task SET config = :config, version = version + 1
  WHERE id = :id AND ended_at IS NULL AND started_at IS NULL RETURNING id;
 
+-- delete_results --
+-- Before the task: its results are found through the executions that go with it.
+DELETE FROM result WHERE id IN (SELECT result_id FROM execution WHERE task_id = :id);
+
 -- delete_task --
--- Results, executions, logs and outputs go with it; statistics and events stay.
+-- Executions, logs and outputs go with it; statistics and events stay.
 DELETE FROM task WHERE id = :id AND ended_at IS NOT NULL RETURNING id;
 
 -- state_of --

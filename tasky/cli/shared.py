@@ -1,0 +1,51 @@
+"""Options and arguments that several commands have."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tasky.cli.completion import complete_task
+from tasky.cli.options import Load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def task_argument(function: F) -> F:
+    """Add the argument ID."""
+    return click.argument("id", metavar="ID", shell_complete=complete_task)(function)
+
+
+def task_arguments(*, required: bool = True) -> Callable[[F], F]:
+    """Add the argument ID…"""
+    return click.argument(
+        "ids", metavar="ID...", nargs=-1, required=required, shell_complete=complete_task
+    )
+
+
+def load_options(*, roots: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add what an embedded core loads, handed over as `load`."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def with_load(
+            *args: Any,
+            modules: tuple[str, ...],
+            no_samples: bool,
+            root: tuple[str, ...] = (),
+            **kwargs: Any,
+        ) -> Any:
+            return function(*args, load=Load(modules, not no_samples, root), **kwargs)
+
+        decorated = click.option(
+            "-w", "modules", multiple=True, metavar="MODULE", help="Load workers of a module or file."
+        )(with_load)
+        decorated = click.option("--no-samples", is_flag=True, help="Leave the samples out.")(decorated)
+        if not roots:
+            return decorated
+        return click.option(
+            "--root", multiple=True, metavar="DIR[:ro|:rw]", help="Folder that workers may use."
+        )(decorated)
+
+    return decorate

@@ -1,0 +1,1 @@
+"""REST over any `tasky.client.base.Client`."""

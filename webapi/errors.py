@@ -1,0 +1,22 @@
+"""Errors that only a server over HTTP can have; all others are in `tasky.errors`."""
+
+from tasky.errors import TaskyError
+
+
+class TooManyAttempts(TaskyError):
+    """Too many wrong tokens from this address; next try in {n} s."""
+
+    code, status, exit_code = "too_many_attempts", 429, 4
+
+
+class HeadTooLarge(TaskyError):
+    """The request line and headers are larger than {limit} bytes. Send less."""
+
+    code, status, exit_code = "head_too_large", 431, 4
+
+
+class PortRefused(TaskyError):
+    """The port {port} on {host} cannot be opened ({why}). Choose another with --port N (--port 0 takes
+    a free one)."""
+
+    code, status, serve_exit_code = "port_refused", 503, 77
