@@ -40,7 +40,7 @@ class Asked:
         """Return the JSON value of the body. Raises `BadRequest` without one."""
         value = body.read(self.environ, limit)
         if value is body.NOTHING:
-            raise body.refusal([body.FieldError("", "is missing")], "the body")
+            raise body.refusal([body.FieldError("", "Is missing.")], "the body")
         return value
 
     def form(self, form: type[F]) -> F:
@@ -52,13 +52,13 @@ class Asked:
         if value is body.NOTHING:
             return {}
         if not isinstance(value, dict):
-            raise body.refusal([body.FieldError("", "must be an object")], "the body")
+            raise body.refusal([body.FieldError("", "Must be an object.")], "the body")
         return value
 
     def idempotency_key(self) -> str | None:
         key: str | None = self.environ.get("HTTP_IDEMPOTENCY_KEY")
         if key is not None and not (0 < len(key) <= 255):
-            raise wrong("Idempotency-Key", "must have 1 to 255 characters")
+            raise wrong("Idempotency-Key", "Must have 1 to 255 characters")
         return key
 
     # -- versions ----------------------------------------------------------------------------------

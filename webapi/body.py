@@ -45,10 +45,15 @@ def read(environ: dict[str, Any], limit: int = MAX_BYTES) -> Any:
 def refusal(errors: Iterable[FieldError], what: str = "the request") -> BadRequest:
     """Return the error that names all of `errors`."""
     found = list(errors)
-    why = "; ".join(f"{e.pointer.strip('/')} {e.detail}".strip() for e in found[:3])
+    why = "; ".join(_in_words(error) for error in found[:3])
     if len(found) > 3:
         why += f"; and {len(found) - 3} more"
     return BadRequest(what=what, why=why, errors=found)
+
+
+def _in_words(error: FieldError) -> str:
+    where, detail = error.pointer.strip("/")[:100], error.detail.rstrip(".?")
+    return f"{where}: {detail}" if where else detail
 
 
 def escape(part: str) -> str:
@@ -81,16 +86,16 @@ def _decode(data: bytes) -> Any:
     try:
         return _decoder.decode(data.decode())
     except UnicodeDecodeError as problem:
-        raise refusal([FieldError("", f"is no UTF-8 at byte {problem.start}")], _BODY) from None
+        raise refusal([FieldError("", f"It is no UTF-8 at byte {problem.start}")], _BODY) from None
     except json.JSONDecodeError as problem:
         where = f"line {problem.lineno}, column {problem.colno}"
-        raise refusal([FieldError("", f"is no JSON: {problem.msg} at {where}")], _BODY) from None
+        raise refusal([FieldError("", f"It is no JSON: {problem.msg} at {where}")], _BODY) from None
     except RecursionError:
         raise refusal([_too_deep("")], _BODY) from None
     except _NoNumber as problem:
-        raise refusal([FieldError("", f"is no JSON: {problem} is no number")], _BODY) from None
+        raise refusal([FieldError("", f"It is no JSON: {problem} is no number")], _BODY) from None
     except ValueError:  # Python's own limit of digits
-        raise refusal([FieldError("", "has an integer of more than 64 bits")], _BODY) from None
+        raise refusal([FieldError("", "It has an integer of more than 64 bits")], _BODY) from None
 
 
 _BODY = "the body"
@@ -121,13 +126,13 @@ def _flaws(value: Any, pointer: str = "", depth: int = 1) -> Iterator[FieldError
     kind = type(value)
     if kind is str:
         if not value.isascii() and _lone(value):
-            yield FieldError(pointer, "has a surrogate without its partner")
+            yield FieldError(pointer, "It has a surrogate without its partner")
     elif kind is int:
         if not -(2**63) <= value < 2**64:
-            yield FieldError(pointer, "is an integer of more than 64 bits")
+            yield FieldError(pointer, "It is an integer of more than 64 bits")
     elif kind is float:
         if math.isinf(value):
-            yield FieldError(pointer, "is too large a number")
+            yield FieldError(pointer, "It is too large a number")
     elif kind is list or isinstance(value, dict):
         if depth > MAX_DEPTH:
             yield _too_deep(pointer)
@@ -141,17 +146,17 @@ def _flaws_inside(value: Any, pointer: str, depth: int) -> Iterator[FieldError]:
             yield from _flaws(item, f"{pointer}/{number}", depth)
         return
     if isinstance(value, _Double):
-        yield FieldError(f"{pointer}/{escape(value.key)}", "is there twice")
+        yield FieldError(f"{pointer}/{escape(value.key)}", "It is there twice")
     for key, item in value.items():
         if not key.isascii() and _lone(key):
-            yield FieldError(pointer, "has a key with a surrogate without its partner")
+            yield FieldError(pointer, "It has a key with a surrogate without its partner")
         else:
             yield from _flaws(item, f"{pointer}/{escape(key)}", depth)
 
 
 def _too_deep(pointer: str) -> FieldError:
     # Repeating a pointer of a thousand parts would help nobody.
-    return FieldError(pointer[:200], f"is nested deeper than {MAX_DEPTH} levels")
+    return FieldError(pointer[:200], f"It is nested deeper than {MAX_DEPTH} levels")
 
 
 def _lone(text: str) -> bool:

@@ -126,17 +126,17 @@ def fill_many(form: type[F], values: list[Any]) -> list[F]:
 def flaws(form: type[Struct], value: Any, pointer: str) -> Iterator[FieldError]:
     """Yield what keeps `value` from being a `form`."""
     if not isinstance(value, dict):
-        yield FieldError(pointer, "must be an object")
+        yield FieldError(pointer, "Must be an object.")
         return
     fields = {field.name: field for field in msgspec.structs.fields(form)}
     for name in value:
         if name not in fields:
-            yield FieldError(f"{pointer}/{escape(name)}", f"is no field here.{nearest(name, fields)}")
+            yield FieldError(f"{pointer}/{escape(name)}", f"There is no field {name[:64]}.{nearest(name, fields)}")
     for name, field in fields.items():
         if name in value:
             yield from _flaw(field.type, value[name], f"{pointer}/{name}")
         elif field.required:
-            yield FieldError(f"{pointer}/{name}", "is missing")
+            yield FieldError(f"{pointer}/{name}", "Is missing.")
 
 
 def _flaw(kind: Any, value: Any, pointer: str) -> Iterator[FieldError]:
@@ -144,8 +144,8 @@ def _flaw(kind: Any, value: Any, pointer: str) -> Iterator[FieldError]:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as problem:
         sentence, _, where = str(problem).partition(" - at ")
-        detail = sentence.replace("Expected", "must be").replace("`", "")
-        yield FieldError(pointer + _pointer(where), detail)
+        detail = sentence.replace("Expected", "Must be").replace("`", "")
+        yield FieldError(pointer + _pointer(where), f"{detail}.")
 
 
 def _pointer(where: str) -> str:

@@ -20,9 +20,10 @@ class Origins:
 
     def __init__(self, port: int, names: Collection[str] = LOOPBACK_NAMES) -> None:
         self._names = frozenset(name.lower() for name in names)
-        self._port = str(port)
         self._hosts = self._names | {f"{name}:{port}" for name in self._names}
-        self._origins = frozenset(f"http://{name}:{port}" for name in self._names)
+        # A browser leaves the port out where it is the scheme's own.
+        suffix = "" if port == 80 else f":{port}"
+        self._origins = frozenset(f"http://{name}{suffix}" for name in self._names)
 
     def check_host(self, host: str | None) -> None:
         """Raise `BadRequest` unless there is one well-formed Host, `Forbidden` unless it is ours."""

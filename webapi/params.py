@@ -21,9 +21,9 @@ class Params:
         self._given: dict[str, str] = {}
         for name, value in _pairs(query) if query else ():
             if name in self._given:
-                raise wrong(name, "is given twice")
+                raise wrong(name, "Is given twice.")
             if name not in known and not (prefix and name.startswith(prefix)):
-                raise wrong(name, f"is no parameter here.{nearest(name, known)}")
+                raise wrong(name, f"There is no such parameter.{nearest(name, known)}")
             self._given[name] = value
 
     def __contains__(self, name: str) -> bool:
@@ -41,10 +41,10 @@ class Params:
         if given is None:
             return default
         if not (given.isascii() and given.lstrip("-").isdigit() and len(given) <= 20):
-            raise wrong(name, "must be an integer")
+            raise wrong(name, "Must be an integer.")
         value = int(given)
         if not low <= value <= high:
-            raise wrong(name, f"must be from {low} to {high}")
+            raise wrong(name, f"Must be from {low} to {high}.")
         return value
 
     def flag(self, name: str) -> bool:
@@ -52,7 +52,7 @@ class Params:
         if given is None:
             return False
         if given.lower() not in _FLAGS:
-            raise wrong(name, "must be true or false")
+            raise wrong(name, "Must be true or false.")
         return _FLAGS[given.lower()]
 
     def seconds(self, name: str, *, low: float = 0.0, high: float = _YEAR_S) -> float | None:
@@ -63,9 +63,9 @@ class Params:
         try:
             value = seconds_of(given)
         except BadRequest:
-            raise wrong(name, f'is "{given[:40]}", not like 30, 30s or 5m') from None
+            raise wrong(name, f'"{given[:40]}" is not like 30, 30s or 5m.') from None
         if not low <= value <= high:
-            raise wrong(name, f"must be from {low:g} to {high:g} seconds")
+            raise wrong(name, f"Must be from {low:g} to {high:g} seconds.")
         return value
 
     def wait(self) -> float:
@@ -84,7 +84,7 @@ class Params:
         try:
             back = seconds_of(given)
         except BadRequest:
-            raise wrong(name, f'is "{given[:40]}", neither a time nor like 24h') from None
+            raise wrong(name, f'"{given[:40]}" is neither a time nor like 24h.') from None
         now = _CLOCK.now()
         return max(0, now - int(min(back, now / MICROSECONDS) * MICROSECONDS))
 
@@ -106,13 +106,13 @@ def iso_moment(text: str, name: str) -> int:
     try:
         return from_iso(text)
     except (ValueError, OverflowError):
-        raise wrong(name, "must be a time like 2026-11-22T05:49:17Z") from None
+        raise wrong(name, "Must be a time like 2026-11-22T05:49:17Z") from None
 
 
 def wrong(name: str, detail: str) -> BadRequest:
     """Return the error of one parameter."""
     error = FieldError(f"/{name[:64]}", detail)
-    return BadRequest(what=name[:64], why=f"it {detail}".rstrip(".?"), errors=[error])
+    return BadRequest(what=name[:64], why=detail.rstrip(".?"), errors=[error])
 
 
 def _pairs(query: str) -> Iterator[tuple[str, str]]:

@@ -165,16 +165,22 @@ def log_lines(
         if now.execution_id != execution:
             execution, after = now.execution_id, 0
         left = LOOK_S if until is None else min(LOOK_S, until - time.monotonic())
-        lines = link.log(task.id, after=after, limit=BATCH, wait_s=0.0 if now.ended else max(0, left))
+        lines = _next_lines(link, now, after, 0.0 if now.ended else max(0.0, left))
         for line in lines:
             yield line
             after = line.seq
         yield None
         if not lines and (now.ended or (until is not None and time.monotonic() >= until)):
             return
-        if not lines and patience_s(link) < LOOK_S * 4:
-            # Nobody wakes a reader of a file that another process writes: the log waits by itself.
-            continue
+
+
+def _next_lines(link: "Client", task: "Task", after: int, wait_s: float) -> list["LogLine"]:
+    if task.execution_id is not None:
+        return link.log(task.id, after=after, limit=BATCH, wait_s=wait_s)
+    # What has not started has no log that one could wait for.
+    if wait_s:
+        link.wait_change(task.id, task.version, wait_s)
+    return []
 
 
 def log_form(line: "LogLine", terminal: bool, color: bool, ascii_only: bool) -> str:

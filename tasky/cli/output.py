@@ -134,6 +134,10 @@ class Output:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
+    def flush(self) -> None:
+        """Let a reader see now what was printed."""
+        sys.stdout.flush()
+
     def note(self, text: str) -> None:
         """Say something beside the data, on stderr."""
         if not self.quiet:

@@ -2,16 +2,12 @@
 
 import os
 import platform
-import sqlite3
 import threading
-from pathlib import Path
 from typing import Any
 
 from tasky._version import __version__
 from tasky.store.database import Database
-from tasky.store.queries import Queries
-
-SQL = Queries("meta")
+from tasky.store.figures import database_figures
 
 
 def figures(
@@ -44,20 +40,4 @@ def figures(
         "process": me,
         "pool": {"slots": slots, "running": running, "ignoring_cancel": abandoned},
         "database": database_figures(database),
-    }
-
-
-def database_figures(database: Database) -> dict[str, Any]:
-    """Return size and rows of a database."""
-    names = ("bytes", "free_bytes", "tasks", "executions", "events", "log_lines")
-    row = database.row(SQL.sizes) or (0,) * len(names)
-    wal = Path(f"{database.path}-wal")
-    schema = (database.row("PRAGMA user_version") or (0,))[0]
-    return {
-        "path": str(database.path),
-        "schema": schema,
-        **dict(zip(names, row, strict=True)),
-        "wal_bytes": wal.stat().st_size if wal.exists() else 0,
-        "sqlite": sqlite3.sqlite_version,
-        "writes_waiting": database.writer.waiting if database.writer else 0,
     }

@@ -1,0 +1,1 @@
+"""The terminal console. It holds a `Client` and nothing else of the core."""
