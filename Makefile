@@ -48,7 +48,7 @@ types: $(READY)  ## mypy, strict
 	$(PYTHON) -m mypy
 
 docs: $(READY)   ## the pages that are made from the program
-	$(PYTHON) -m tests.make_docs
+	$(PYTHON) docs/generate.py
 
 clean:           ## as after a clone
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -34,11 +34,13 @@ class Token:
     such as a subprocess the worker waits for.
     """
 
-    __slots__ = ("_callbacks", "_changed", "paused", "reason", "text")
+    __slots__ = ("_callbacks", "_lock", "_waiting", "paused", "reason", "text")
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
-        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        # Made when somebody waits; most executions end before anybody does.
+        self._waiting: threading.Condition | None = None
+        self._callbacks: tuple[Callable[[], None], ...] = ()
         self.reason: Reason | None = None
         self.text = ""
         self.paused = False
@@ -55,41 +57,50 @@ class Token:
 
     def cancel(self, reason: Reason, text: str = "") -> bool:
         """Ask the code to stop; the first reason stays. Return whether this call was the first."""
-        with self._changed:
+        with self._lock:
             if self.reason is not None:
                 return False
             self.reason, self.text = reason, text
-            callbacks = tuple(self._callbacks)
-            self._changed.notify_all()
+            callbacks = self._callbacks
+            self._notify()
         for callback in callbacks:
             callback()
         return True
 
+    def _notify(self) -> None:
+        if self._waiting is not None:
+            self._waiting.notify_all()
+
+    def _wait_for(self, good: Callable[[], bool], timeout: float | None = None) -> bool:
+        with self._lock:
+            if self._waiting is None:
+                self._waiting = threading.Condition(self._lock)
+            return self._waiting.wait_for(good, timeout)
+
     def pause(self) -> None:
         """Ask the code to stand still at its next checkpoint."""
-        with self._changed:
+        with self._lock:
             self.paused = True
-            self._changed.notify_all()
+            self._notify()
 
     def resume(self) -> None:
         """Let the code go on."""
-        with self._changed:
+        with self._lock:
             self.paused = False
-            self._changed.notify_all()
+            self._notify()
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when a cancel comes (at once if it came); return its removal."""
-        with self._changed:
-            self._callbacks.append(callback)
+        with self._lock:
+            self._callbacks += (callback,)
             late = self.cancelled
         if late:
             callback()
         return lambda: self._forget(callback)
 
     def _forget(self, callback: Callable[[], None]) -> None:
-        with self._changed:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
+        with self._lock:
+            self._callbacks = tuple(known for known in self._callbacks if known is not callback)
 
     def raise_if_cancelled(self) -> None:
         """Raise `Cancelled` if somebody asked the code to stop."""
@@ -98,10 +109,8 @@ class Token:
 
     def wait_while_paused(self) -> None:
         """Block until the pause is taken back or a cancel comes."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self.paused or self.cancelled)
+        self._wait_for(lambda: not self.paused or self.cancelled)
 
     def sleep(self, seconds: float) -> bool:
         """Block for `seconds`, less if any wish comes; return whether one came."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self.quiet, timeout=max(0.0, seconds))
+        return self._wait_for(lambda: not self.quiet, timeout=max(0.0, seconds))

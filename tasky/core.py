@@ -184,7 +184,7 @@ class Core:
             self._owner.announce(address, token)
         return token
 
-    # -- what happens in the writer thread --------------------------------------------------------
+    # -- what happens after each commit -------------------------------------------------------------
 
     def _heard(self, facts: list[Fact]) -> None:
         self.watch.heard(facts)

@@ -1,4 +1,4 @@
-"""`tasky.toml`: read, checked as a whole, with the file, line and field of everything that is wrong.
+"""`tasky.toml`: read and checked as a whole, with file, line and field of everything wrong.
 
     [server]          host = "127.0.0.1"    port = 8888    threads = 4
     [files]           roots = ["/var/log:ro", "."]

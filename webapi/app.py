@@ -55,9 +55,7 @@ class App:
         self._bottle = _Bottle()
         known = _Clients(clients)
         for route in table:
-            self._bottle.route(
-                route.path, route.method, _Endpoint(route, known, places), skip=True
-            )
+            self._bottle.route(route.path, route.method, _Endpoint(route, known, places), skip=True)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ["tasky.request_id"] = request_id = f"{self._run}-{next(self._count)}"

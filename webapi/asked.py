@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasky.client.base import Client
-from tasky.errors import VersionConflict
+from tasky.errors import FieldError, VersionConflict
 from webapi import body
-from webapi.answers import Header
 from webapi.auth import Identity
 from webapi.forms import F, fill
 from webapi.params import Params, wrong
 from webapi.places import Places
+
+if TYPE_CHECKING:
+    from webapi.answers import Header
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ class Asked:
         """Return the JSON value of the body. Raises `BadRequest` without one."""
         value = body.read(self.environ, limit)
         if value is body.NOTHING:
-            raise body.refusal([body.FieldError("", "Is missing.")], "the body")
+            raise body.refusal([FieldError("", "Is missing.")], "the body")
         return value
 
     def form(self, form: type[F]) -> F:
@@ -52,7 +54,7 @@ class Asked:
         if value is body.NOTHING:
             return {}
         if not isinstance(value, dict):
-            raise body.refusal([body.FieldError("", "Must be an object.")], "the body")
+            raise body.refusal([FieldError("", "Must be an object.")], "the body")
         return value
 
     def idempotency_key(self) -> str | None:
@@ -61,10 +63,10 @@ class Asked:
             raise wrong("Idempotency-Key", "Must have 1 to 255 characters")
         return key
 
-    # -- versions ----------------------------------------------------------------------------------
+    # -- versions -------------------------------------------------------------------------------
 
     def if_match(self) -> int | None:
-        """Return the version the client insists on. Raises `VersionConflict` for one there cannot be."""
+        """Return the version the client insists on. Raises `VersionConflict` for an odd one."""
         given = self.environ.get("HTTP_IF_MATCH")
         if given is None or given.strip() == "*":
             return None
@@ -80,7 +82,7 @@ class Asked:
             return False
         return given.strip() == "*" or str(version) in _ETAG.findall(given)
 
-    # -- waiting -----------------------------------------------------------------------------------
+    # -- waiting --------------------------------------------------------------------------------
 
     def wait(self, seconds: float, look: Callable[[float], T], good: Callable[[T], bool]) -> T:
         """Return what `look` finds, within `seconds` if a waiting place is free, else at once."""

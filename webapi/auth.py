@@ -38,9 +38,7 @@ NOBODY = Identity("", Role.OPEN)
 class Auth:
     """Knows the local token of this start. Without one (`--no-auth`) whoever connects is admin."""
 
-    def __init__(
-        self, token: str | None, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, token: str | None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._token = None if token is None else token.encode()
         self._local = Identity("anonymous" if token is None else "local", Role.ADMIN)
         self._failures = Failures(monotonic)

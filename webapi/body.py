@@ -92,7 +92,7 @@ def _decode(data: bytes) -> Any:
         raise refusal([FieldError("", f"It is no JSON: {problem.msg} at {where}")], _BODY) from None
     except RecursionError:
         raise refusal([_too_deep("")], _BODY) from None
-    except _NoNumber as problem:
+    except _NoNumberError as problem:
         raise refusal([FieldError("", f"It is no JSON: {problem} is no number")], _BODY) from None
     except ValueError:  # Python's own limit of digits
         raise refusal([FieldError("", "It has an integer of more than 64 bits")], _BODY) from None
@@ -110,12 +110,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return double
 
 
-class _NoNumber(ValueError):
+class _NoNumberError(ValueError):
     """A word of JavaScript that JSON does not know."""
 
 
 def _constant(name: str) -> Any:
-    raise _NoNumber(name)
+    raise _NoNumberError(name)
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

@@ -1,13 +1,12 @@
 """Waitress's connections, made safe against slow and malformed clients.
 
-The hooks overridden here are no promised interface of waitress: the version is pinned, and the tests of
-this module guard what it relies on.
+The hooks overridden here are no promised interface of waitress: the version is pinned, and the
+tests of this module guard what it relies on.
 """
 
 import contextlib
 import logging
 import socket
-import threading
 import time
 from typing import Any
 
@@ -37,7 +36,10 @@ log = logging.getLogger("tasky.web")
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
-    """Refuses what two servers could understand differently. Source: RFC 9112, sections 3.2 and 6.1."""
+    """Refuses what two servers could understand differently.
+
+    Source: RFC 9112, sections 3.2 and 6.1.
+    """
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -136,8 +138,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return now - self.since > self.patience_s
 
     def drop(self) -> None:
-        """Close in the next round: closing within one would hand our descriptor, with the events that
-        wait for it, to a newcomer."""
+        """Close in the next round.
+
+        Closing within one would hand our descriptor, with the events waiting for it, to a newcomer.
+        """
         self.will_close = True
         with contextlib.suppress(OSError):
             # Without this a connection whose client does not read is never found writable.
@@ -156,7 +160,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, *args: Any, **named: Any) -> None:
         self.unfinished = 0
         self._until: float | None = None
-        self._trigger_lock = threading.Lock()
+        self._woken = False
         super().__init__(*args, **named)
 
     def handle_accept(self) -> None:
@@ -171,7 +175,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
                 return
 
     def _evict(self) -> None:
-        """Drop the oldest connection that only waits for its client; they are in order of arrival."""
+        """Drop the oldest connection that only waits for its client."""
+        # They stand in the order of their arrival.
         oldest = next((c for c in self.active_channels.values() if c.half_sent), None)
         if oldest is not None:
             oldest.drop()
@@ -184,19 +189,29 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         if self.unfinished > MAX_UNFINISHED:
             self._evict()
 
+    def readable(self) -> bool:
+        # Asked before all connections in each round, so whatever was changed before is seen.
+        self._woken = False
+        return bool(super().readable())
+
     def pull_trigger(self) -> None:
-        with self._trigger_lock:
-            # A thread that ends after us must not write into whatever has that descriptor by then.
-            if self._map:
-                super().pull_trigger()
+        """Wake the loop, once per round: each write costs a change of threads."""
+        if not self._woken:
+            self._woken = True
+            super().pull_trigger()
 
     def run(self) -> None:
         """Serve until `finish`, then until the last answer is out or the time is over."""
         while not self._finished():
             wasyncore.poll2(self.adj.asyncore_loop_timeout, self._map)
-        with self._trigger_lock:
-            wasyncore.close_all(self._map)
-            self._map.clear()
+        # Not the trigger: a thread that ends later would write into whatever has its number by then.
+        wasyncore.dispatcher.close(self)
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()
+
+    def let_go(self) -> None:
+        """Close what is left, once no thread serves a request any more."""
+        self.trigger.close()
 
     def finish(self, within_s: float) -> None:
         """Take no new connection, and end the loop once all answers are out."""

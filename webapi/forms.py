@@ -131,7 +131,10 @@ def flaws(form: type[Struct], value: Any, pointer: str) -> Iterator[FieldError]:
     fields = {field.name: field for field in msgspec.structs.fields(form)}
     for name in value:
         if name not in fields:
-            yield FieldError(f"{pointer}/{escape(name)}", f"There is no field {name[:64]}.{nearest(name, fields)}")
+            yield FieldError(
+                f"{pointer}/{escape(name)}",
+                f"There is no field {name[:64]}.{nearest(name, fields)}",
+            )
     for name, field in fields.items():
         if name in value:
             yield from _flaw(field.type, value[name], f"{pointer}/{name}")

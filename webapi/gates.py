@@ -26,12 +26,14 @@ class Origins:
         self._origins = frozenset(f"http://{name}{suffix}" for name in self._names)
 
     def check_host(self, host: str | None) -> None:
-        """Raise `BadRequest` unless there is one well-formed Host, `Forbidden` unless it is ours."""
+        """Raise `BadRequest` unless there is one good Host, `Forbidden` unless it is ours."""
         given = (host or "").lower()
         if given in self._hosts:
             return
         if not _HOST.fullmatch(given):
-            raise BadRequest(what="the Host header", why="there must be one name, with a port or not")
+            raise BadRequest(
+                what="the Host header", why="there must be one name, with a port or not"
+            )
         raise Forbidden(why="the Host header names another server")
 
     def check_origin(self, environ: dict[str, Any], allowed_sites: Collection[str]) -> None:

@@ -45,7 +45,7 @@ class Places:
         good: Callable[[T], bool],
         gone: Callable[[], bool],
     ) -> T:
-        """Return what `look(up to so many seconds)` finds: something good, or what is there in the end.
+        """Return what `look(up to so many seconds)` finds: something good, or the last it found.
 
         Takes no place; call it within `taken`.
         """

@@ -1,7 +1,9 @@
 """The HTTP server: waitress in threads, from the bound port to the last answer."""
 
+import errno
 import ipaddress
 import logging
+import os
 import resource
 import socket
 import threading
@@ -38,9 +40,9 @@ class Server:
         self._dispatcher = ThreadedTaskDispatcher()
         self._loop: threading.Thread | None = None
         self._app: App | None = None
-        name = f"[{host}]" if ":" in host else host
+        self.host = f"[{host}]" if ":" in host else host
         self.port: int = self._socket.getsockname()[1]
-        self.address = f"http://{name}:{self.port}"
+        self.address = f"http://{self.host}:{self.port}"
 
     def start(self, app: App) -> None:
         """Answer requests with `app`, in threads of our own."""
@@ -64,10 +66,12 @@ class Server:
         self._listener.finish(grace_s)
         self._loop.join()
         self._dispatcher.shutdown(timeout=0.5)
+        if not self._dispatcher.threads:
+            self._listener.let_go()
 
 
 def check_loopback(host: str) -> None:
-    """Raise `UnsafeConfiguration` for a host that other machines reach, `BadRequest` for a bad one."""
+    """Raise `UnsafeConfiguration` for a host that others reach, `BadRequest` for a bad one."""
     if host.lower() == "localhost":
         return
     try:
@@ -87,14 +91,10 @@ def _bound(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OverflowError:
         raise BadRequest(what="--port", why="it must be from 0 to 65535") from None
-    except PermissionError as problem:
-        raise PortRefused(port=port, host=host, why=_why(problem)) from None
     except OSError as problem:
-        raise PortTaken(port=port, host=host, why=_why(problem)) from None
-
-
-def _why(problem: OSError) -> str:
-    return (problem.strerror or str(problem)).lower()
+        taken = problem.errno == errno.EADDRINUSE
+        why = os.strerror(problem.errno or 0).lower()
+        raise (PortTaken if taken else PortRefused)(port=port, host=host, why=why) from None
 
 
 def _settings(threads: int) -> dict[str, Any]:

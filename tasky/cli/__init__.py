@@ -9,7 +9,7 @@ COMMANDS = {
     "run": Entry("run", "Submit a task; --wait prints its output, --follow log and progress."),
     "tasks": Entry("look", "List tasks, newest first, or those that fit a query.", "Look"),
     "show": Entry("look", "Show one task with config, output and error.", "Look"),
-    "logs": Entry("look", "Print the log of a task; -f follows it.", "Look"),
+    "logs": Entry("logs", "Print the log of a task; -f follows it.", "Look"),
     "output": Entry("look", "Print what a task returned.", "Look"),
     "wait": Entry("look", "Wait until tasks have ended.", "Look"),
     "why": Entry("look", "Say why a task is where it is.", "Look"),

@@ -73,7 +73,7 @@ def complete_task(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _asked(ctx: click.Context, ask: Any, load: Load) -> list[Any]:
-    """Return what a client answers; nothing when there is a problem: a prompt is no place for it."""
+    """Return what a client answers; nothing when there is a problem: a prompt cannot tell it."""
     try:
         link = client(ctx.find_object(Setup) or Setup(), "look", load)
         try:

@@ -33,7 +33,7 @@ def wait_for(link: "Client", id: str, timeout_s: float | None) -> "Task":  # noq
 
 
 def wait_effect(link: "Client", task: "Task", reached: str, timeout_s: float) -> "Task":
-    """Return the task once it is in the state `reached` or at its end, or as it is after the time."""
+    """Return the task once it is in the state `reached` or ended, or as it is after the time."""
     until = time.monotonic() + timeout_s
     while not (task.ended or reached == task.status) and time.monotonic() < until:
         left = min(until - time.monotonic(), patience_s(link))
@@ -56,7 +56,7 @@ def _reason(task: "Task") -> str:
 
 
 class Follower:
-    """Shows one task on stderr until it ends. Log lines go above the bar, which redraws in place."""
+    """Shows one task on stderr until it ends: log lines go above a bar that redraws in place."""
 
     def __init__(self, link: "Client", out: Output) -> None:
         self._link = link
@@ -113,7 +113,7 @@ class Follower:
     def _progress_text(self, task: "Task") -> str:
         parts = [*_progress_parts(task, self._out.ascii, drawn=self._terminal)]
         text = "  ".join([self._out.status(task.status).text, *parts])
-        text = marked(one_line(text), ascii_only=self._out.ascii)
+        text = marked(text.replace("\n", " "), ascii_only=self._out.ascii)
         if not self._terminal:
             return text
         columns = shutil.get_terminal_size().columns

@@ -61,7 +61,7 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """The program: its help is made of data, a command's module is imported when it is asked for."""
+    """The program: its help is made of data, a command's module is imported when it runs."""
 
     def __init__(
         self,

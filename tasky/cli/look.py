@@ -1,12 +1,11 @@
-"""The commands that look at tasks: `tasks show logs output wait why stack`."""
+"""The commands that look at tasks: `tasks show output wait why stack`."""
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from tasky.cli.follow import check_end, log_form, log_lines, wait_for
+from tasky.cli.follow import check_end, wait_for
 from tasky.cli.groups import Command
 from tasky.cli.options import NOTHING, Load, Setup, client, is_server, owner_of, pass_setup
 from tasky.cli.output import Exit, Output, Stop, query_shown
@@ -16,10 +15,14 @@ from tasky.cli.task_views import TASK_COLUMNS, show_task, task_row
 from tasky.cli.types import SPAN
 
 if TYPE_CHECKING:
-    from tasky.client.base import Client
-    from tasky.model import LogLine, Page, Task
+    from collections.abc import Iterator
 
-SORTS = "created queued started ended duration wait priority status worker".split()
+    from tasky.client.base import Client
+    from tasky.model import Page, Task
+
+SORTS = [
+    "created", "queued", "started", "ended", "duration", "wait", "priority", "status", "worker",
+]  # fmt: skip
 PAGE = 500
 
 
@@ -43,7 +46,13 @@ PAGE = 500
 @click.option("--all", "everything", is_flag=True, help="All pages.")
 @pass_setup
 def tasks(
-    setup: Setup, query: str, limit: int, sort: str, order: str, cursor: str | None, everything: bool
+    setup: Setup,
+    query: str,
+    limit: int,
+    sort: str,
+    order: str,
+    cursor: str | None,
+    everything: bool,
 ) -> None:
     """List tasks, newest first, or those that fit QUERY.
 
@@ -107,7 +116,9 @@ def _print_page(setup: Setup, out: Output, page: "Page[Task]", query: str) -> No
     left = page.total - len(page.items)
     if page.next_cursor:
         more = "" if page.total_is_exact else "+"
-        out.note(f"{page.total}{more} tasks; --all shows them, --cursor {page.next_cursor} goes on.")
+        out.note(
+            f"{page.total}{more} tasks; --all shows them, --cursor {page.next_cursor} goes on."
+        )
     elif left > 0:
         out.note(f"{page.total} tasks in all.")
 
@@ -118,7 +129,9 @@ def _print_empty(setup: Setup, out: Output, query: str) -> None:
         return
     if setup.url is None and not setup.database.exists():
         out.note(f"There is no database {setup.database} yet; the first task makes it.")
-    out.note("No tasks yet. Begin with: tasky run sleep seconds=3 --follow   (workers: tasky workers)")
+    out.note(
+        "No tasks yet. Begin with: tasky run sleep seconds=3 --follow   (workers: tasky workers)"
+    )
 
 
 def local_zone() -> str | None:
@@ -145,63 +158,6 @@ def show(setup: Setup, id: str) -> None:  # noqa: A002  # the word of the contra
             show_task(out, task, link.executions(task.id))
     finally:
         link.close()
-
-
-@click.command(
-    cls=Command, examples=("tasky logs 9b01", "tasky logs -f 9b01", "tasky logs --tail 20 9b01")
-)
-@task_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on until the task ends.")
-@click.option("--tail", type=click.IntRange(0, 100_000), help="Only the last lines.")
-@pass_setup
-def logs(setup: Setup, id: str, follow: bool, tail: int | None) -> None:  # noqa: A002
-    """Print the log of the latest execution."""
-    out = Output(setup)
-    link = client(setup, "look", NOTHING)
-    try:
-        task = link.task(id)
-        if out.json and not out.jsonl:
-            if follow:
-                raise click.UsageError("One document has no end here; follow with --jsonl.")
-            _print_log_document(out, list(_log(link, task, tail)))
-            return
-        after = 0
-        for line in _log(link, task, tail):
-            _print_log_line(out, line)
-            after = line.seq
-        if follow and not task.ended:
-            for new in log_lines(link, task, None, after):
-                if new is not None:
-                    _print_log_line(out, new, at_once=True)
-    finally:
-        link.close()
-
-
-def _log(link: "Client", task: "Task", tail: int | None) -> "Iterator[LogLine]":
-    if tail is not None:
-        yield from link.log(task.id, tail=tail) if tail else ()
-        return
-    after = 0
-    while lines := link.log(task.id, after=after):
-        yield from lines
-        after = lines[-1].seq
-
-
-def _print_log_document(out: Output, lines: "list[LogLine]") -> None:
-    from tasky.client import wire
-
-    out.document({"items": [wire.log_line(line) for line in lines]})
-
-
-def _print_log_line(out: Output, line: "LogLine", *, at_once: bool = False) -> None:
-    if out.jsonl:
-        from tasky.client import wire
-
-        out.record(wire.log_line(line))
-        return
-    out.line(log_form(line, out.terminal, out.color, out.ascii))
-    if at_once:
-        out.flush()
 
 
 @click.command(cls=Command, examples=("tasky output 9b01", "tasky output 9b01 > answer.bin"))
@@ -311,4 +267,3 @@ def stack(setup: Setup, id: str) -> None:  # noqa: A002
             out.note("No code of this task is running now.")
     finally:
         link.close()
-

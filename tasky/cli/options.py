@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +157,7 @@ pass_setup = click.make_pass_decorator(Setup, ensure=True)
 
 
 def _is_ours(path: Path) -> bool:
-    """Settings name modules that are imported: a file that others could have put here is not read."""
+    """Tell whether nobody else could have put the file here: settings name modules to import."""
     try:
         found = path.stat()
     except OSError:
@@ -181,8 +181,8 @@ NOTHING = Load(samples=False)
 def client(setup: Setup, purpose: Purpose, load: Load | None = None) -> "Client":
     """Return a client of the server that was named, of the database's owner, or of the file itself.
 
-    Raises `DatabaseOwned` when the owner offers no address and looking is not enough, and the errors
-    of opening.
+    Raises `DatabaseOwned` when the owner offers no address and looking is not enough, and what
+    opening raises.
     """
     from tasky.client.http import HttpClient
 
@@ -217,16 +217,20 @@ def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Cli
         from tasky.store.owner import owned_error
 
         raise owned_error(setup.database)
-    engine = purpose == "run"
-    roots = load.roots or setup.settings.files.roots
-    if roots is None:
-        from tasky.files import default_roots
-
-        roots = default_roots(Path.cwd())
     return own(
-        setup.database, modules, verb=_verb(), engine=engine, samples=load.samples, roots=roots,
+        setup.database, modules, verb=_verb(), engine=purpose == "run",
+        samples=load.samples, roots=load.roots or roots_of(setup),
+
         threads=setup.settings.server.threads,
     )  # fmt: skip
+
+
+def roots_of(setup: Setup) -> Sequence[str]:
+    """Return the folders that workers may use when none are named on the command line."""
+    from tasky.files import default_roots
+
+    named = setup.settings.files.roots
+    return default_roots(Path.cwd()) if named is None else named
 
 
 def _verb() -> str:

@@ -1,7 +1,7 @@
 """The only module that prints, and the only one that knows exit codes.
 
-Data goes to stdout, everything else to stderr. Outside text is made harmless for a terminal; in a pipe
-it stays what it is, but for tables, where a line is a row.
+Data goes to stdout, everything else to stderr. Outside text is made harmless for a terminal; in a
+pipe it stays what it is, but for tables, where a line is a row.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class Output:
             return None
         return max(20, shutil.get_terminal_size().columns)
 
-    # -- forms ---------------------------------------------------------------------------------------
+    # -- forms --------------------------------------------------------------------------------
 
     def document(self, form: Any) -> None:
         """Print one JSON document."""
@@ -109,14 +109,14 @@ class Output:
     def block(self, text: str) -> None:
         """Print outside text of several lines; a terminal sees its control characters as marks."""
         for line in text.splitlines():
-            _write(log_text(line, color=self.color, ascii_only=self.ascii) if self.terminal else line)
+            _write(
+                log_text(line, color=self.color, ascii_only=self.ascii) if self.terminal else line
+            )
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
         """Print a table that fits the terminal."""
         safe = [[self._safe_cell(cell) for cell in row] for row in rows]
-        for line in draw(
-            columns, safe, room=self.room, paint=self.paint, ellipsis=self.ellipsis
-        ):
+        for line in draw(columns, safe, room=self.room, paint=self.paint, ellipsis=self.ellipsis):
             _write(line)
 
     def fields(self, pairs: Sequence[tuple[str, Cell]]) -> None:
@@ -143,7 +143,7 @@ class Output:
         if not self.quiet:
             _say(text)
 
-    # -- words ---------------------------------------------------------------------------------------
+    # -- words --------------------------------------------------------------------------------
 
     @property
     def ellipsis(self) -> str:
@@ -282,6 +282,9 @@ def query_shown(query: str) -> Iterator[None]:
 
 
 def _say_usage(problem: click.UsageError) -> None:
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        _say(problem.format_message())
+        return
     _say(f"tasky: {marked(one_line(problem.format_message()))}")
     if problem.ctx is not None:
         _say(f'  "{problem.ctx.command_path} --help" shows how.')

@@ -28,7 +28,7 @@ from tasky.cli.types import MOMENT, SPAN
 
 if TYPE_CHECKING:
     from tasky.client.base import Client
-    from tasky.model import Submit, Task
+    from tasky.model import Submit, Task, Worker
 
 
 @dataclass
@@ -72,6 +72,7 @@ class _Watched:
 @pass_setup
 def run(
     setup: Setup,
+    /,
     worker: str,
     pairs: tuple[str, ...],
     wait: bool,
@@ -113,7 +114,7 @@ def _request(
 ) -> "Submit":
     from tasky.model import Submit
 
-    schema = link.worker(worker).config_schema
+    schema = _worker(link, worker).config_schema
     return Submit(
         worker=worker,
         config=config_of(pairs, schema),
@@ -125,7 +126,21 @@ def _request(
     )
 
 
-_AS_THEY_ARE = "times priority hold key idempotency_key queue max_attempts".split()
+def _worker(link: "Client", name: str) -> "Worker":
+    """Return the worker; when it is unknown, say which modules did not load, as it may be in one."""
+    from tasky.errors import FieldError, WorkerUnknown
+
+    try:
+        return link.worker(name)
+    except WorkerUnknown as unknown:
+        failed = link.workers()[1]
+        unknown.errors = tuple(
+            FieldError("", f"{m.module} was not loaded: {m.error}") for m in failed
+        )
+        raise
+
+
+_AS_THEY_ARE = ("times", "priority", "hold", "key", "idempotency_key", "queue", "max_attempts")
 
 
 def _tell_submitted(setup: Setup, link: "Client", out: Output, task: "Task") -> None:
@@ -198,12 +213,14 @@ def _waited_too_long(w: _Watched, task: "Task") -> NoReturn:
     if not is_engine(w.link):
         raise WaitedTooLong(id=task.id[:8], state=task.status, seconds=f"{w.timeout_s:g}")
     w.link.act(task.id, "cancel", reason="waited too long, and no server runs it on")
-    text = f"{name_of(task)} is still {task.status} after {w.timeout_s:g} s; it is stopped, as it ran here."
+    text = (
+        f"{name_of(task)} is still {task.status} after {w.timeout_s:g} s; it ran here, so it stops."
+    )
     raise Stop(Exit.WAITED, text)
 
 
 def _wait_for_others(w: _Watched) -> None:
-    """An engine takes what is queued; what it began besides our task is not cut off."""
+    """Let tasks end that the engine began besides ours: it takes whatever is queued."""
     others = others_running(w.link)
     if not others:
         return

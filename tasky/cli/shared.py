@@ -18,7 +18,7 @@ def task_argument(function: F) -> F:
 
 
 def task_arguments(*, required: bool = True) -> Callable[[F], F]:
-    """Add the argument ID…"""
+    """Add the argument ID, once or more often."""
     return click.argument(
         "ids", metavar="ID...", nargs=-1, required=required, shell_complete=complete_task
     )
@@ -39,9 +39,15 @@ def load_options(*, roots: bool = False) -> Callable[[Callable[..., Any]], Calla
             return function(*args, load=Load(modules, not no_samples, root), **kwargs)
 
         decorated = click.option(
-            "-w", "modules", multiple=True, metavar="MODULE", help="Load workers of a module or file."
+            "-w",
+            "modules",
+            multiple=True,
+            metavar="MODULE",
+            help="Load workers of a module or file.",
         )(with_load)
-        decorated = click.option("--no-samples", is_flag=True, help="Leave the samples out.")(decorated)
+        decorated = click.option("--no-samples", is_flag=True, help="Leave the samples out.")(
+            decorated
+        )
         if not roots:
             return decorated
         return click.option(

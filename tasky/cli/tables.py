@@ -13,7 +13,7 @@ LEAST = 8
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `text` may be shortened; the largest `drop` goes first when even that is not enough."""
+    """A column. `text` may be shortened; if that is not enough, the largest `drop` goes first."""
 
     title: str
     right: bool = False
@@ -70,7 +70,7 @@ def _natural(column: Column, texts: Sequence[Styled]) -> int:
 def _chosen(
     columns: Sequence[Column], rows: Sequence[Sequence[Styled]], room: int | None
 ) -> list[int]:
-    """Return the columns to show: those without a single text go, then the ones that may be dropped."""
+    """Return the columns to show: empty ones go, then those that may be dropped."""
     shown = [
         n for n, column in enumerate(columns) if not column.drop or any(row[n].text for row in rows)
     ]

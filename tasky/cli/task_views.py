@@ -55,7 +55,7 @@ def note_of(task: "Task") -> str:
 
 
 def _wishes(task: "Task") -> Iterator[str]:
-    """A wish stands beside the status until the code has obeyed."""
+    """Yield wishes that the code has not obeyed yet; they stand beside the status."""
     if task.ended:
         return
     if task.cancel_requested_at is not None:
@@ -147,5 +147,6 @@ def _execution_row(out: "Output", e: "Execution") -> list[Cell]:
     status: Styled = out.status(e.status)
     error = f"{e.error.type}: {e.error.message}" if e.error else ""
     return [
-        number(e.index + 1), str(e.attempt), status, moment(e.started_at), moment(e.ended_at), error,
+        number(e.index + 1), str(e.attempt), status, moment(e.started_at), moment(e.ended_at),
+        error,
     ]  # fmt: skip

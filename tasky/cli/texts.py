@@ -123,7 +123,7 @@ def one_line(text: str) -> str:
 
 
 def log_text(text: str, *, color: bool, ascii_only: bool = False) -> str:
-    """Return a log line for a terminal: colours survive or vanish, all else that steers is marked."""
+    """Return a log line for a terminal: colours survive or vanish, what else steers is marked."""
     parts, end = [], 0
     for match in _SGR.finditer(text):
         parts.append(marked(text[end : match.start()], ascii_only=ascii_only, tabs=True))
@@ -148,7 +148,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int, ellipsis: str = "…") -> str:
-    """Return `text` in at most `columns` columns, ending with `ellipsis` when something is missing."""
+    """Return `text` in at most `columns` columns; `ellipsis` stands for what is missing."""
     if width(text) <= columns:
         return text
     room, kept = columns - len(ellipsis), []

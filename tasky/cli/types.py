@@ -3,19 +3,28 @@
 import re
 import time
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+    _Micros = click.ParamType[int]
+else:
+    # Older click has no type arguments.
+    _Seconds = _Micros = click.ParamType
 
 _CLOCK_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 
 
-class Span(click.ParamType):
+class Span(_Seconds):
     """Seconds, from `90s`, `5m`, `2h`, `3d` or a plain number."""
 
     name = "span"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         from tasky.client.session import seconds_of
         from tasky.errors import BadRequest
 
@@ -28,7 +37,7 @@ class Span(click.ParamType):
         return seconds
 
 
-class Moment(click.ParamType):
+class Moment(_Micros):
     """µs since the epoch, from ISO 8601 (local without a zone) or the next `14:30`."""
 
     name = "time"
@@ -42,7 +51,7 @@ class Moment(click.ParamType):
             self.fail(f'"{value}" is not like 2026-11-20T14:30, 14:30 or a span.', param, ctx)
 
 
-class Since(click.ParamType):
+class Since(_Micros):
     """µs since the epoch, from a span back (`24h`) or a moment."""
 
     name = "span|time"

@@ -1,11 +1,13 @@
 """The client over REST: the same verbs, the same values, the same errors as in process."""
 
 import http.client
+import random
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -31,9 +33,14 @@ from tasky.model import (
 )
 from tasky.states import FINAL
 
+T = TypeVar("T")
+
 API = "/tasky/v1"
 PATIENCE_S = 10.0
 CHUNK_BYTES = 256 * 1024
+LINES = 5_000
+EVENTS = 1_000
+"""What one call may ask for; more is asked for piece by piece."""
 
 
 class HttpClient:
@@ -110,6 +117,9 @@ class HttpClient:
         content = response.read()
         if response.status >= 400:
             raise self._error(response.status, content)
+        if wait_s > 0 and response.headers.get("Retry-After"):
+            # No waiting place was free. Who asks again at once would only keep the server busy.
+            time.sleep(min(wait_s, random.uniform(1.0, 2.0)))  # noqa: S311  # spreads load, hides nothing
         return msgspec.json.decode(content) if content else None
 
     def _error(self, status: int, content: bytes) -> TaskyError:
@@ -198,8 +208,6 @@ class HttpClient:
 
     def _wait_until(self, id: str, good: Any, timeout_s: float | None) -> Task:  # noqa: A002
         """Long-poll the status until the task is as wanted or the time is over."""
-        import time
-
         until = None if timeout_s is None else time.monotonic() + timeout_s
         task = self.task(id)
         while not good(task):
@@ -232,9 +240,11 @@ class HttpClient:
         tail: int | None = None,
         wait_s: float = 0.0,
     ) -> list[LogLine]:
-        query = {"after": after, "limit": limit, "tail": tail, "wait": wait_s or None}
-        form = self._call("GET", f"{API}/task/{_part(id)}/log", query=query, wait_s=wait_s)
-        return [wire.to_log_line(entry) for entry in form["items"]]
+        path = f"{API}/task/{_part(id)}/log"
+        if tail is not None:
+            form = self._call("GET", path, query={"tail": min(tail, LINES)})
+            return [wire.to_log_line(entry) for entry in form["items"]]
+        return self._feed(path, wire.to_log_line, lambda line: line.seq, after, limit, LINES, wait_s)
 
     def events(
         self,
@@ -245,9 +255,30 @@ class HttpClient:
         wait_s: float = 0.0,
     ) -> list[Event]:
         path = f"{API}/events" if task is None else f"{API}/task/{_part(task)}/events"
-        query = {"after": after, "limit": limit, "wait": wait_s or None}
-        form = self._call("GET", path, query=query, wait_s=wait_s)
-        return [wire.to_event(entry) for entry in form["items"]]
+        return self._feed(path, wire.to_event, lambda event: event.id, after, limit, EVENTS, wait_s)
+
+    def _feed(
+        self,
+        path: str,
+        made: Callable[[Mapping[str, Any]], T],
+        place: Callable[[T], int],
+        after: int,
+        limit: int,
+        at_once: int,
+        wait_s: float,
+    ) -> list[T]:
+        """Return up to `limit` entries after an ordinal; only the first call waits."""
+        found: list[T] = []
+        while len(found) < limit:
+            size = min(at_once, limit - len(found))
+            wait = min(wait_s, MAX_WAIT_S) if not found else 0.0
+            query = {"after": after, "limit": size, "wait": f"{wait:.3f}" if wait > 0 else None}
+            form = self._call("GET", path, query=query, wait_s=wait)
+            found += [made(entry) for entry in form["items"]]
+            if len(form["items"]) < size:
+                break
+            after = place(found[-1])
+        return found
 
     def newest_event(self) -> int:
         return int(
@@ -295,6 +326,7 @@ class HttpClient:
         ):
             if value:
                 body[name] = value
+        wait_s = min(wait_s, MAX_WAIT_S)
         query = {"wait": f"{wait_s:.3f}"} if wait_s > 0 else {}
         path = f"{API}/task/{_part(id)}/actions"
         form = self._call("POST", path, body, query=query, headers=_match(version), wait_s=wait_s)

@@ -1,7 +1,7 @@
 """Wake, claim, hand over: gives every free slot the next execution in the commit that made it free.
 
-All of its state belongs to the writer thread: the claim runs at the end of each transaction, the
-hand-over after its commit. Others read `running` and ask.
+All of its state belongs to whoever writes: the claim runs at the end of each transaction, the
+hand-over after its commit, one writer at a time. Others read `running` and ask.
 """
 
 import random

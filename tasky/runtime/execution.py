@@ -53,7 +53,7 @@ class Running:
         self.token = Token()
         self.started = time.monotonic()
         self.finished = False
-        self.trail: deque[tuple[float, str]] = deque(maxlen=20)
+        self.trail: deque[tuple[float, str]] | tuple[()] = ()
         self.last_checkpoint = 0.0
         self._writer = writer
         self._clock = clock
@@ -61,13 +61,13 @@ class Running:
         self._wake_journal = wake_journal
         self._lock = threading.Lock()
         self._progress: Progress | None = None
-        self._samples: deque[tuple[float, float]] = deque(maxlen=50)
+        self._samples: deque[tuple[float, float]] | None = None
         self._lines: list[logs.Row] = []
         self._seq = 0
         self._kept = 0
         self._head_full = False
         self._cut_from = 0
-        self._tail: deque[tuple[int, int]] = deque()
+        self._tail: deque[tuple[int, int]] | None = None
         self.cut_to = 0
 
     # -- reports of the code ----------------------------------------------------------------------
@@ -78,9 +78,7 @@ class Running:
         now = time.monotonic()
         with self._lock:
             if done is not None:
-                if self._samples and done < self._samples[-1][1]:
-                    self._samples.clear()  # a new stage counts from the start
-                self._samples.append((now, float(done)))
+                self._add_sample(now, float(done))
             rate, eta = self._guess(total)
             self._progress = Progress(
                 done=done, total=total, unit=unit, message=message, stage=stage,
@@ -88,9 +86,14 @@ class Running:
             )  # fmt: skip
         self._wake_journal(self)
 
+    def _add_sample(self, now: float, done: float) -> None:
+        if self._samples is None or done < self._samples[-1][1]:
+            self._samples = deque(maxlen=50)  # a new stage counts from the start
+        self._samples.append((now, done))
+
     def _guess(self, total: float | None) -> tuple[float | None, float | None]:
         """Return (rate, ETA); None while there are too few samples to say it honestly."""
-        if len(self._samples) < SAMPLES:
+        if self._samples is None or len(self._samples) < SAMPLES:
             return None, None
         (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
         span = last_at - first_at
@@ -116,6 +119,8 @@ class Running:
             self._head_full = self._kept > LOG_BYTES // 2
             self._cut_from = self.cut_to = self._seq + 1
             return
+        if self._tail is None:
+            self._tail = deque()
         self._tail.append((self._seq, size))
         self._kept += size
         while self._kept > LOG_BYTES and len(self._tail) > 1:
@@ -125,8 +130,11 @@ class Running:
 
     def checkpoint(self, name: str) -> None:
         self.last_checkpoint = time.monotonic()
-        if not self.trail or self.trail[-1][1] != name:
-            self.trail.append((self.last_checkpoint, name))
+        if not self.trail:
+            self.trail = deque(maxlen=20)
+        elif self.trail[-1][1] == name:
+            return
+        self.trail.append((self.last_checkpoint, name))
 
     def paused(self, name: str) -> None:
         self._move(State.RUNNING, State.PAUSED, "execution.paused", name)
@@ -176,7 +184,7 @@ class Running:
             task_id=c.task_id,
             result_id=c.result_id,
             fence=c.fence,
-            state=outcome.state,
+            state=outcome.state.value,
             times=c.times,
             output=outcome.output,
             output_kind=outcome.kind,

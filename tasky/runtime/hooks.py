@@ -57,7 +57,7 @@ class Hooks:
             self._thread.start()
 
     def heard(self, facts: list[Fact]) -> None:
-        """Pass on what somebody listens to; runs in the writer thread."""
+        """Pass on what somebody listens to; runs where the group was written."""
         if self._handlers:
             for fact in facts:
                 if fact.name in self._names:

@@ -12,11 +12,12 @@ from tasky.model import Submit, Task
 from tasky.runtime.registry import Registered, Registry
 from tasky.states import State
 from tasky.store import tasks
-from tasky.store.tasks import NewTask, Submission, Submitted
+from tasky.store.tasks import NEW, QUEUED, NewTask, Submission, Submitted
 from tasky.store.database import Database
 
 MAX_AT_ONCE = 10_000
 MAX_TIMES = 10_000
+NO_LABELS: dict[str, str] = {}
 _encode = msgspec.json.encode
 
 
@@ -69,7 +70,7 @@ class Intake:
             uid=os.urandom(16).hex(),
             worker_id=registered.row_id,
             config=_encode(request.config).decode(),
-            state=State.NEW if request.hold else State.QUEUED,
+            state=NEW if request.hold else QUEUED,
             priority=request.priority,
             queue=request.queue or registered.queue or spec.queue,
             labels=_encode(request.labels).decode() if request.labels else None,
@@ -134,17 +135,17 @@ def as_written(new: NewTask, worker: str, done: Submitted, number: int) -> Task:
         id=new.uid,
         number=done.first_id + number,
         worker=worker,
-        status=new.state,
+        status=State(new.state),
         config=msgspec.Raw(new.config),
         max_attempts=new.max_attempts,
         priority=new.priority,
         queue=new.queue,
-        labels=msgspec.json.decode(new.labels) if new.labels else {},
+        labels=msgspec.json.decode(new.labels) if new.labels else NO_LABELS,
         key=new.key,
         timeout_s=new.timeout_us / MICROSECONDS if new.timeout_us else None,
         not_before=new.not_before,
         created_at=done.at,
-        queued_at=None if new.state == State.NEW else done.at,
+        queued_at=None if new.state == NEW else done.at,
         result_id=done.first_result + number,
         origin=new.origin,
     )

@@ -22,7 +22,7 @@ class Watch:
         self._anything: list[Any] = []
 
     def heard(self, facts: list[Fact]) -> None:
-        """Wake everybody whom one of `facts` concerns; runs in the writer thread."""
+        """Wake everybody whom one of `facts` concerns; runs where the group was written."""
         if self._ends or self._changes:
             for fact in facts:
                 if fact.task_id is not None:

@@ -24,6 +24,9 @@ TASKS = Queries("tasks")
 MAX_CRASHES = 2
 """Crashes of the server inside one execution after which only a person starts it again."""
 
+# A plain string: SQLite's module looks for an adapter each time it is given an enum.
+RUNNING = State.RUNNING.value
+
 _encode = msgspec.json.encode
 
 
@@ -62,7 +65,7 @@ class Ended:
     task_id: int
     result_id: int
     fence: int
-    state: State
+    state: str
     times: int = 1
     output: str | None = None
     output_kind: str | None = None
@@ -112,7 +115,7 @@ def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:
             actor="engine",
             task_id=c.task_id,
             execution_id=c.execution_id,
-            state=State.RUNNING,
+            state=RUNNING,
         )
 
 

@@ -1,6 +1,6 @@
 """Tasks: how they come in, what people ask of them, how they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,9 @@ SQL = Queries("tasks")
 RESULTS = Queries("results")
 EXECUTIONS = Queries("executions")
 
+# Plain strings: SQLite's module looks for an adapter each time it is given an enum.
+NEW, QUEUED = State.NEW.value, State.QUEUED.value
+
 KEY_LIFE_US = 24 * 3600 * 1_000_000
 SHORT = 2_000
 """Characters of a config or an output that a list shows."""
@@ -31,7 +34,7 @@ class NewTask:
     uid: str
     worker_id: int
     config: str
-    state: State = State.QUEUED
+    state: str = QUEUED
     priority: int = 0
     queue: str = "default"
     labels: str | None = None
@@ -137,40 +140,65 @@ def _check_keys(tx: Transaction, tasks: Sequence[NewTask]) -> None:
 
 
 def _insert(tx: Transaction, submission: Submission) -> Submitted:
+    """Write the rows of all tasks, statement by statement; rows are made as SQLite takes them."""
     tasks, now = submission.tasks, tx.now
-    count = len(tasks)
-    first = tx.take_ids("task", count)
-    result = tx.take_ids("result", count)
+    first = tx.take_ids("task", len(tasks))
+    result = tx.take_ids("result", len(tasks))
     execution = tx.take_ids("execution", sum(task.times for task in tasks))
-    done = Submitted([task.uid for task in tasks], now, first, result, execution)
-    task_rows, result_rows, execution_rows = [], [], []
-    for number, task in enumerate(tasks):
-        task_id, result_id = first + number, result + number
-        due = task.not_before if task.not_before and task.not_before > now else None
-        queued_at = None if task.state == State.NEW else now
-        if due is not None:
-            tx.due.append(due)
-        elif queued_at is not None:
-            tx.ready.add(task.worker_id)
-        task_rows.append(
-            (task_id, task.uid, task.worker_id, task.state, task.config, task.priority, task.queue,
-             task.labels, task.key, task.origin, task.actor, task.timeout_us, task.max_attempts,
-             task.not_before, now, queued_at, result_id, execution)
-        )  # fmt: skip
-        result_rows.append((result_id, task_id, task.times, now))
-        execution_rows += [
-            (execution + index, task_id, result_id, task.worker_id, task.state, task.priority,
-             index + 1, 1, 0, due, queued_at, now)
-            for index in range(task.times)
-        ]  # fmt: skip
-        execution += task.times
-        tx.event("task.created", actor=task.actor, task_id=task_id, state=task.state)
-    tx.executemany(SQL.insert_task, task_rows)
-    tx.executemany(RESULTS.insert_result, result_rows)
-    tx.executemany(EXECUTIONS.insert_execution, execution_rows)
+    for number, task in enumerate(tasks, start=first):
+        _note_queue(tx, task)
+        tx.event("task.created", actor=task.actor, task_id=number, state=task.state)
+    tx.executemany(SQL.insert_task, _task_rows(tasks, now, first, result, execution))
+    tx.executemany(
+        RESULTS.insert_result,
+        ((result + n, first + n, task.times, now) for n, task in enumerate(tasks)),
+    )
+    tx.executemany(
+        EXECUTIONS.insert_execution, _execution_rows(tasks, now, first, result, execution)
+    )
     if submission.key:
         _remember(tx, submission)
-    return done
+    return Submitted([task.uid for task in tasks], now, first, result, execution)
+
+
+def _note_queue(tx: Transaction, task: NewTask) -> None:
+    """Let the claim at the end of the transaction know what this task adds to a queue."""
+    if task.state == NEW:
+        return
+    if task.not_before is not None and task.not_before > tx.now:
+        tx.due.append(task.not_before)
+    else:
+        tx.ready.add(task.worker_id)
+
+
+def _task_rows(
+    tasks: Sequence[NewTask], now: int, task_id: int, result_id: int, execution_id: int
+) -> Iterator[tuple[Any, ...]]:
+    for task in tasks:
+        yield (
+            task_id, task.uid, task.worker_id, task.state, task.config, task.priority, task.queue,
+            task.labels, task.key, task.origin, task.actor, task.timeout_us, task.max_attempts,
+            task.not_before, now, None if task.state == NEW else now, result_id, execution_id,
+        )  # fmt: skip
+        task_id += 1
+        result_id += 1
+        execution_id += task.times
+
+
+def _execution_rows(
+    tasks: Sequence[NewTask], now: int, task_id: int, result_id: int, execution_id: int
+) -> Iterator[tuple[Any, ...]]:
+    for task in tasks:
+        due = task.not_before if task.not_before and task.not_before > now else None
+        queued_at = None if task.state == NEW else now
+        for index in range(1, task.times + 1):
+            yield (
+                execution_id, task_id, result_id, task.worker_id, task.state, task.priority, index,
+                1, 0, due, queued_at, now,
+            )  # fmt: skip
+            execution_id += 1
+        task_id += 1
+        result_id += 1
 
 
 def _remember(tx: Transaction, submission: Submission) -> None:

@@ -42,7 +42,7 @@ def register(table: Table) -> None:
             table.add("GET", f"{one}/{name}", handler=handler, role=view)
 
 
-# -- many ------------------------------------------------------------------------------------------
+# -- many --------------------------------------------------------------------------------------
 
 
 def some(asked: Asked) -> Answer:
@@ -88,7 +88,7 @@ def _counts(found: list[Outcome]) -> dict[str, int]:
     return {"matched": len(found), "done": done, "refused": len(found) - done}
 
 
-# -- one -------------------------------------------------------------------------------------------
+# -- one ---------------------------------------------------------------------------------------
 
 
 def whole(asked: Asked, id: str) -> Answer:  # noqa: A002  # the word of the route
@@ -142,7 +142,7 @@ def _task(task: Task) -> Answer:
     return json(wire.task(task), 200, etag(task.version))
 
 
-# -- parts of one ----------------------------------------------------------------------------------
+# -- parts of one ------------------------------------------------------------------------------
 
 
 def status(asked: Asked, id: str) -> Answer:  # noqa: A002

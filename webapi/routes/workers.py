@@ -1,6 +1,5 @@
 """Workers: what there is, what it takes, what it did; and the short way to a task."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -69,7 +68,7 @@ def statistics(asked: Asked, name: str) -> Answer:
 def change(asked: Asked, name: str) -> Answer:
     asked.params()
     form = asked.form(WorkerForm)
-    given: Mapping[str, Any] = {
+    given: dict[str, Any] = {
         field: value
         for field in form.__struct_fields__
         if (value := getattr(form, field)) is not UNSET
