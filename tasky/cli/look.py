@@ -24,6 +24,7 @@ SORTS = [
     "created", "queued", "started", "ended", "duration", "wait", "priority", "status", "worker",
 ]  # fmt: skip
 PAGE = 500
+ACTIVE = ("running", "paused", "waiting")
 
 
 @click.command(
@@ -113,6 +114,7 @@ def _print_page(setup: Setup, out: Output, page: "Page[Task]", query: str) -> No
         _print_empty(setup, out, query)
         return
     out.table(TASK_COLUMNS, [task_row(out, task) for task in page.items])
+    _tell_cut_off(setup, out, page.items)
     left = page.total - len(page.items)
     if page.next_cursor:
         more = "" if page.total_is_exact else "+"
@@ -121,6 +123,16 @@ def _print_page(setup: Setup, out: Output, page: "Page[Task]", query: str) -> No
         )
     elif left > 0:
         out.note(f"{page.total} tasks in all.")
+
+
+def _tell_cut_off(setup: Setup, out: Output, items: "list[Task]") -> None:
+    """Say that what looks as if it ran does not: its owner is gone, the next one settles it."""
+    if setup.url is not None or all(task.status not in ACTIVE for task in items):
+        return
+    if owner_of(setup.database) is None:
+        out.note(
+            "tasky: nothing runs on this database now; what was running is settled at the next start."
+        )
 
 
 def _print_empty(setup: Setup, out: Output, query: str) -> None:

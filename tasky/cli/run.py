@@ -127,7 +127,7 @@ def _request(
 
 
 def _worker(link: "Client", name: str) -> "Worker":
-    """Return the worker; when it is unknown, say which modules did not load, as it may be in one."""
+    """Return the worker; when it is unknown, say which modules did not load: it may be in one."""
     from tasky.errors import FieldError, WorkerUnknown
 
     try:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 BY = ("worker", "status", "error", "hour", "day")
 FORMATS = ("table", "json", "csv", "markdown")
-BAR = 30
+BAR, SHORT_BAR = 30, 10
+BAR_ROOM = 110
+"""Columns from which on there is room for the long bar."""
 
 Rows = list[list[str]]
 
@@ -161,7 +163,7 @@ def _by_status(out: Output, found: "Stats") -> Table:
     for state, count in found.by_status.items():
         status = out.status(state)
         rows.append([status, number(count), Styled(_bar(out, count, most), status.color)])
-    return (Column("Status"), Column("Count", right=True), Column("", text=True, drop=1)), rows
+    return (Column("Status"), Column("Count", right=True), Column("", drop=9)), rows
 
 
 def _by_worker(out: Output, found: "Stats") -> Table:
@@ -184,7 +186,7 @@ def _slices(
     columns = (
         first, Column("Ended", right=True), Column("Failed", right=True),
         Column("run p50", right=True), Column("p95", right=True), Column("p99", right=True, drop=3),
-        Column("wait p95", right=True, drop=2), Column("", text=True, drop=1),
+        Column("wait p95", right=True, drop=2), Column("", drop=9),
     )  # fmt: skip
     rows: list[list[Cell]] = [
         [
@@ -208,7 +210,8 @@ def _slowest(_: Output, found: "Stats") -> Table:
 
 
 def _bar(out: Output, count: int, most: int) -> str:
-    return bar(count / max(1, most), BAR, ascii_only=out.ascii)
+    columns = BAR if out.room is None or out.room >= BAR_ROOM else SHORT_BAR
+    return bar(count / max(1, most), columns, ascii_only=out.ascii)
 
 
 _TABLES = {

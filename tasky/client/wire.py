@@ -343,6 +343,8 @@ def moment(at: int | None) -> str | None:
 
 def to_task(form: Mapping[str, Any]) -> Task:
     """Make a task of its JSON form."""
+    rest: Json = {name: form.get(name) for name in _TASK_PLAIN}
+    rest |= {name: to_moment(form[name]) for name in _TASK_TIMES}
     return Task(
         id=form["task_id"],
         number=form.get("number", 0),
@@ -357,8 +359,7 @@ def to_task(form: Mapping[str, Any]) -> Task:
         progress=to_progress(form["progress"]),
         labels=form["labels"],
         truncated=form.get("truncated", False),
-        **{name: to_moment(form[name]) for name in _TASK_TIMES},
-        **{name: form.get(name) for name in _TASK_PLAIN},
+        **rest,
     )
 
 

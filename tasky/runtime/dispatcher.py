@@ -261,15 +261,18 @@ class Dispatcher:
         timeout_us = running.claimed.timeout_us
         timeout_s = timeout_us / MICROSECONDS if timeout_us else registered.spec.timeout_s
         if timeout_s is not None:
-            self._alarms.after(timeout_s, lambda: self._time_out(running, timeout_s))
+            # Alarms hold numbers, not executions: most have ended long before their time is over.
+            number = running.claimed.execution_id
+            self._alarms.after(timeout_s, lambda: self._time_out(number, timeout_s))
 
-    def _time_out(self, running: Running, timeout_s: float) -> None:
-        if running.finished:
+    def _time_out(self, number: int, timeout_s: float) -> None:
+        running = self.running.get(number)
+        if running is None or running.finished:
             return
         why = f"its time of {timeout_s:g} s was over"
         running.token.cancel(Reason.TIMEOUT, why)
         self._writer.post(lambda tx: self._note_timeout(tx, running, why))
-        self._alarms.after(TIMEOUT_GRACE_S, lambda: self._cut_late(running, why))
+        self._alarms.after(TIMEOUT_GRACE_S, lambda: self._cut_late(number, why))
 
     @staticmethod
     def _note_timeout(tx: Transaction, running: Running, why: str) -> None:
@@ -278,8 +281,9 @@ class Dispatcher:
         if tx.execute(TASKS.wish_cancel, {"id": task_id, "now": tx.now}).fetchall():
             tx.event("task.cancel_requested", actor="engine", task_id=task_id, payload=payload)
 
-    def _cut_late(self, running: Running, why: str) -> None:
-        if not running.finished:
+    def _cut_late(self, number: int, why: str) -> None:
+        running = self.running.get(number)
+        if running is not None and not running.finished:
             self.cut(running, State.TIMED_OUT, f"{why}, and it went on", Reason.TIMEOUT)
 
     def shut_down(self, grace_s: float) -> list[Running]:
