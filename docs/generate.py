@@ -1,18 +1,19 @@
-"""Writes docs/reference from the program itself: commands, errors, sample workers, the state machine.
+"""Writes docs/reference from the program itself: commands, errors, sample workers, states.
 
 `make docs` runs it; a test fails when what it would write differs from what is there.
 """
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
-from tasky.cli import root
+from tasky.cli import cli
 from tasky.errors import TaskyError
 from tasky.runtime.registry import Registry
+from tasky.schema import Field
 from tasky.states import ACTIONS, DIAGRAM, EDGES, EDGES_UNSTARTED, State
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -31,7 +32,7 @@ def pages() -> dict[str, str]:
 
 def _command_line() -> str:
     parts = [NOTE, "# Command line\n"]
-    for path, command in _commands(root(), ("tasky",)):
+    for path, command in _commands(cli, ("tasky",)):
         context = click.Context(command, info_name=" ".join(path), terminal_width=100)
         parts.append(f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
@@ -56,7 +57,7 @@ def _errors() -> str:
     ]
     head = "| code | HTTP | exit | sentence |\n|---|---|---|---|\n"
     about = (
-        "Every error has the same code, sentence and meaning on the command line, over REST and in Python.\n"
+        "Every error has the same code and sentence on the command line, over REST and in Python.\n"
         "The exit code is the one of a client command; words in braces are filled in.\n"
     )
     return "\n".join([NOTE, "# Errors\n", about, head + "\n".join(rows) + "\n"])
@@ -80,13 +81,12 @@ def _sample_workers() -> str:
     return "\n".join(parts)
 
 
-def _fields(fields: object) -> str:
+def _fields(fields: Sequence[Field]) -> str:
     rows = [
-        f"| `{f.name}` | {'yes' if f.required else ''} | {'' if f.required else f'`{f.default!r}`'} |"
-        f" {f.description} |"
-        for f in fields  # type: ignore[attr-defined]  # a tuple of schema.Field
+        f"| `{f.name}` | {'required' if f.required else f'`{f.default!r}`'} | {f.description} |"
+        for f in fields
     ]
-    return "| field | required | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    return "| field | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
 def _states() -> str:

@@ -13,7 +13,7 @@ from tasky._version import __version__
 if TYPE_CHECKING:
     from tasky.cancel import Cancelled
     from tasky.client import connect
-    from tasky.client.session import Tasky, TaskHandle
+    from tasky.client.session import TaskHandle, Tasky
     from tasky.errors import TaskyError
     from tasky.model import Task
     from tasky.schema import Param
@@ -63,7 +63,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `tasky.worker` the decorator: importing the module of that name would bind it instead."""
+    """Keeps `tasky.worker` the decorator: importing the module would bind its name anew."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "worker" and isinstance(value, ModuleType):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tasky.cancel import Cancelled, Reason, Token
-from tasky.errors import ConfigInvalid
+from tasky.errors import ConfigInvalid, TaskyError
 from tasky.model import Problem
 from tasky.states import State
 from tasky.worker import Context, Line, TaskInfo, WorkerSpec
@@ -17,6 +17,12 @@ INLINE_BYTES = 16 * 1024
 """Outputs up to this size lie in the row of their execution."""
 CHUNK_BYTES = 256 * 1024
 MAX_OUTPUT_BYTES = 256 * 1024 * 1024
+
+
+def encodable(text: object) -> str:
+    """Return a text that UTF-8 can carry: lone surrogates (odd bytes of file names) become escapes."""
+    text = str(text)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True)
@@ -91,7 +97,7 @@ _END_OF = {Reason.TIMEOUT: State.TIMED_OUT, Reason.KILLED: State.KILLED}
 
 def stopped(stop: Cancelled) -> Outcome:
     """Return the outcome of code that obeyed a wish to stop."""
-    problem = Problem("Cancelled", stop.text or _WHY[stop.reason])
+    problem = Problem("Cancelled", encodable(stop.text or _WHY[stop.reason]))
     return Outcome(_END_OF.get(stop.reason, State.CANCELLED), problem=problem)
 
 
@@ -116,17 +122,18 @@ def failed(problem: BaseException, spec: WorkerSpec) -> Outcome:
 
 
 def _message(problem: BaseException) -> str:
-    text = str(problem) or type(problem).__name__
-    details = [
-        f"{e.pointer}: {e.detail}" for e in getattr(problem, "errors", ()) if hasattr(e, "pointer")
-    ]
-    return " ".join([text, *details])
+    try:
+        text = str(problem) or type(problem).__name__
+    except Exception:  # noqa: BLE001  # the exception is somebody else's code too
+        text = f"{type(problem).__name__}, and its message could not be made"
+    errors = problem.errors if isinstance(problem, TaskyError) else ()
+    return encodable(" ".join([text, *(f"{e.pointer}: {e.detail}" for e in errors)]))
 
 
 def _traceback(problem: BaseException) -> str:
     # The first frame is ours; the author of a worker looks for his own.
     frames = problem.__traceback__.tb_next if problem.__traceback__ else None
-    return "".join(traceback.format_exception(type(problem), problem, frames))[-16_000:]
+    return encodable("".join(traceback.format_exception(type(problem), problem, frames))[-16_000:])
 
 
 def succeeded(value: Any) -> Outcome:

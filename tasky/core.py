@@ -5,7 +5,6 @@ The verbs below are the core's whole interface; `tasky.client.local` is the only
 
 import contextlib
 import logging
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from tasky.store.queries import Queries
 from tasky.store.store import Store
 from tasky.store.workers import WorkerRow
 from tasky.store.writer import Fact, Transaction, Writer
+from tasky.tokens import new_token
 from tasky.worker import WorkerSpec
 
 META = Queries("meta")
@@ -95,6 +95,7 @@ class Core:
         self.watch = Watch()
         self.hooks = Hooks(self.store)
         self._closed = False
+        self._capturing = False
         self._registering = threading.Lock()
         try:
             self._load_workers()
@@ -136,6 +137,7 @@ class Core:
         if self.dispatcher is None:
             return
         Capture.start()
+        self._capturing = True
         for path in ("", "-wal", "-shm", ".lock", ".run"):
             with contextlib.suppress(FileNotFoundError):
                 files.protect(f"{self.store.database.path}{path}")
@@ -167,7 +169,7 @@ class Core:
         for executor in self.executors.values():
             executor.stop()
         self.hooks.stop()
-        if self.dispatcher is not None:
+        if self._capturing:
             Capture.stop()
         self.store.close()
         self._release()
@@ -179,7 +181,7 @@ class Core:
 
     def announce(self, address: str) -> str:
         """Tell others where this core answers; return the local token that opens it."""
-        token = f"tsk_{secrets.token_urlsafe(32)}"
+        token = new_token()
         if self._owner is not None:
             self._owner.announce(address, token)
         return token

@@ -76,7 +76,8 @@ class NotFound(TaskyError):
 
 class TaskUnknown(NotFound):
     """There is no task {id} in {db}. "tasky tasks" lists the tasks there are; ended ones are removed
-    by retention."""
+    by retention.
+    """
 
     code = "task_unknown"
 
@@ -124,6 +125,12 @@ class BodyTooLarge(BadRequest):
     """The request body is larger than {limit} bytes. Send less at a time."""
 
     code, status = "body_too_large", 413
+
+
+class HeadTooLarge(BadRequest):
+    """The request line and headers are larger than {limit} bytes. Send less."""
+
+    code, status = "head_too_large", 431
 
 
 class MediaTypeWrong(BadRequest):
@@ -189,6 +196,12 @@ class Unauthorized(TaskyError):
     code, status, exit_code = "unauthorized", 401, 4
 
 
+class TooManyAttempts(TaskyError):
+    """Too many wrong tokens from this address; next try in {n} s."""
+
+    code, status, exit_code = "too_many_attempts", 429, 4
+
+
 class Forbidden(TaskyError):
     """That is not allowed: {why}."""
 
@@ -233,7 +246,8 @@ class DatabaseOwned(DatabaseProblem):
 
 class DatabaseNewer(DatabaseProblem):
     """{db} was written by Tasky with schema {theirs}, this is schema {ours}. It was not touched. Use the
-    Tasky that wrote it or a later one."""
+    Tasky that wrote it or a later one.
+    """
 
     code, serve_exit_code = "database_newer", 76
 
@@ -258,7 +272,8 @@ class DatabaseUnwritable(DatabaseProblem):
 
 class DiskFull(DatabaseProblem):
     """No space left for {db}: new tasks and changes are refused, reading and cancel still work. Free
-    some space; Tasky recovers by itself."""
+    some space; Tasky recovers by itself.
+    """
 
     code, status, serve_exit_code = "disk_full", 507, 73
 
@@ -271,7 +286,8 @@ class Busy(DatabaseProblem):
 
 class OutcomeUnknown(DatabaseProblem):
     """The answer did not come within {seconds} s, so the change may or may not be there. Look before
-    you repeat it, or repeat it with the same idempotency key."""
+    you repeat it, or repeat it with the same idempotency key.
+    """
 
     code = "outcome_unknown"
 
@@ -281,23 +297,32 @@ class OutcomeUnknown(DatabaseProblem):
 
 class ServerUnreachable(TaskyError):
     """No server answers at {url} ({reason}). Nothing was changed. Start it there with "tasky serve", or
-    leave out --url to work on the database file."""
+    leave out --url to work on the database file.
+    """
 
     code, status = "server_unreachable", 503
 
 
 class Stopping(TaskyError):
     """The server is stopping: new starts are refused, queued tasks stay in the database. Try again when
-    it is back."""
+    it is back.
+    """
 
     code, status = "stopping", 503
 
 
 class PortTaken(TaskyError):
     """The port {port} on {host} is in use ({why}). Stop the other program, or choose another with
-    --port N (--port 0 takes a free one)."""
+    --port N (--port 0 takes a free one).
+    """
 
     code, status, serve_exit_code = "port_taken", 503, 69
+
+
+class PortRefused(TaskyError):
+    """The port {port} on {host} cannot be opened ({why}). Choose another: --port N, or --port 0."""
+
+    code, status, serve_exit_code = "port_refused", 503, 77
 
 
 class UnsafeConfiguration(TaskyError):

@@ -108,6 +108,8 @@ class Task(Struct, frozen=True, kw_only=True):
     origin: str = "native"
     version: int = 1
     truncated: bool = False
+    # Tells only whoever submitted: the idempotency key had made this task before.
+    replayed: bool = False
 
     @property
     def ended(self) -> bool:

@@ -92,7 +92,7 @@ _PHRASES = {
 }
 
 
-class Wrong(Exception):  # noqa: N818  # never leaves the schema modules
+class Wrong(Exception):  # never leaves the schema modules
     """A value does not fit; `errors` names every wrong leaf in it."""
 
     def __init__(self, errors: list[FieldError]) -> None:

@@ -22,9 +22,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 RESERVED = frozenset(
-    "worker workers task tasks job jobs result results execution executions chain chains agent agents "
-    "event events schedule schedules token tokens failures system statistics stats info register "
-    "status health ui".split()
+    [
+        "worker",
+        "workers",
+        "task",
+        "tasks",
+        "job",
+        "jobs",
+        "result",
+        "results",
+        "execution",
+        "executions",
+        "chain",
+        "chains",
+        "agent",
+        "agents",
+        "event",
+        "events",
+        "schedule",
+        "schedules",
+        "token",
+        "tokens",
+        "failures",
+        "system",
+        "statistics",
+        "stats",
+        "info",
+        "register",
+        "status",
+        "health",
+        "ui",
+    ]
 )
 """Words of the REST routes; a worker with such a name could not be reached."""
 

@@ -6,8 +6,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from tasky.client import wire
-from tasky.errors import Internal, MethodNotAllowed, TaskyError, Unauthorized
-from webapi.errors import TooManyAttempts
+from tasky.errors import Internal, MethodNotAllowed, TaskyError, TooManyAttempts, Unauthorized
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"

@@ -70,6 +70,8 @@ class App:
         except TaskyError as refusal:
             log.debug("refused %s: %s", request_id, refusal)
             return _send(answers.problem(refusal), environ, start)
+        except Exception as error:  # noqa: BLE001  # a defect of a gate keeps it closed
+            return _send(answers.internal(error, request_id), environ, start)
         return self._bottle(environ, start)  # type: ignore[no-any-return]  # Bottle has no types
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from tasky.errors import Unauthorized
-from webapi.errors import TooManyAttempts
+from tasky.errors import TooManyAttempts, Unauthorized
 
 MAX_WRONG = 10
 WINDOW_S = 60.0

@@ -17,9 +17,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 
-from tasky.errors import BadRequest, BodyTooLarge, Internal, TaskyError
+from tasky.errors import BadRequest, BodyTooLarge, HeadTooLarge, Internal, TaskyError
 from webapi.answers import SECURITY_HEADERS, problem, status_line
-from webapi.errors import HeadTooLarge
 
 HEAD_S = 10.0
 BODY_S = 30.0
@@ -204,7 +203,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         """Serve until `finish`, then until the last answer is out or the time is over."""
         while not self._finished():
             wasyncore.poll2(self.adj.asyncore_loop_timeout, self._map)
-        # Not the trigger: a thread that ends later would write into whatever has its number by then.
+        # Not the trigger: a thread that ends later would write into what has its number by then.
         wasyncore.dispatcher.close(self)
         for channel in list(self.active_channels.values()):
             channel.handle_close()

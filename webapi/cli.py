@@ -90,6 +90,7 @@ def _start(setup: Setup, given: dict[str, Any]) -> Any:
         samples=not given["no_samples"],
         auth=not given["no_auth"],
         browse=given["browse"],
+        settings=settings,
     )
 
 

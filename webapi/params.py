@@ -40,7 +40,7 @@ class Params:
         given = self._given.get(name)
         if given is None:
             return default
-        if not (given.isascii() and given.lstrip("-").isdigit() and len(given) <= 20):
+        if not (given.isascii() and given.removeprefix("-").isdigit() and len(given) <= 20):
             raise wrong(name, "Must be an integer.")
         value = int(given)
         if not low <= value <= high:

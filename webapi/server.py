@@ -12,11 +12,10 @@ from typing import Any
 from waitress.adjustments import Adjustments
 from waitress.task import ThreadedTaskDispatcher
 
-from tasky.errors import BadRequest, PortTaken, UnsafeConfiguration
+from tasky.errors import BadRequest, PortRefused, PortTaken, UnsafeConfiguration
 from webapi.app import App
 from webapi.body import MAX_BYTES_TASKS
 from webapi.channel import Listener
-from webapi.errors import PortRefused
 
 THREADS = 64
 MAX_CONNECTIONS = 1_000
@@ -36,7 +35,7 @@ class Server:
         check_loopback(host)
         self._socket = _bound(host, port)
         self._threads = threads
-        self._listener: Listener | None = None
+        self.listener: Listener | None = None
         self._dispatcher = ThreadedTaskDispatcher()
         self._loop: threading.Thread | None = None
         self._app: App | None = None
@@ -50,24 +49,24 @@ class Server:
         adj = Adjustments(sockets=[self._socket], **_settings(self._threads))
         self._dispatcher.set_thread_count(self._threads)
         sockinfo = (self._socket.family, self._socket.type, 0, self._socket.getsockname())
-        self._listener = Listener(
+        self.listener = Listener(
             app, {}, True, self._socket, self._dispatcher, adj, sockinfo, bind_socket=False
         )
-        self._loop = threading.Thread(target=self._listener.run, name="tasky-http", daemon=True)
+        self._loop = threading.Thread(target=self.listener.run, name="tasky-http", daemon=True)
         self._loop.start()
 
     def stop(self, grace_s: float = 2.0) -> None:
         """Answer who waits, take no new requests, wait up to `grace_s`. Twice is fine."""
         if self._app is not None:
             self._app.places.close()
-        if self._listener is None or self._loop is None:
+        if self.listener is None or self._loop is None:
             self._socket.close()
             return
-        self._listener.finish(grace_s)
+        self.listener.finish(grace_s)
         self._loop.join()
         self._dispatcher.shutdown(timeout=0.5)
         if not self._dispatcher.threads:
-            self._listener.let_go()
+            self.listener.let_go()
 
 
 def check_loopback(host: str) -> None:
@@ -86,11 +85,11 @@ def check_loopback(host: str) -> None:
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65_535:
+        raise BadRequest(what="--port", why="it must be from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OverflowError:
-        raise BadRequest(what="--port", why="it must be from 0 to 65535") from None
     except OSError as problem:
         taken = problem.errno == errno.EADDRINUSE
         why = os.strerror(problem.errno or 0).lower()

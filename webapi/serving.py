@@ -12,8 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from tasky.client.limits import apply_limits
 from tasky.client.local import LocalClient, own
 from tasky.errors import DatabaseUnwritable, TaskyError
+from tasky.settings import Settings
 from webapi.app import make_app
 from webapi.auth import Auth
 from webapi.gates import LOOPBACK_NAMES, Origins
@@ -46,6 +48,7 @@ class Start:
     samples: bool = True
     auth: bool = True
     browse: bool = False
+    settings: Settings = Settings()
 
 
 def run(start: Start, say: Say, note: Say) -> int:
@@ -59,11 +62,14 @@ def run(start: Start, say: Say, note: Say) -> int:
     signals: SimpleQueue[int | TaskyError] = SimpleQueue()
     client = own(
         start.database, start.modules, verb="serve", engine=True, samples=start.samples,
-        threads=start.threads, roots=start.roots,
+        threads=start.threads, roots=start.roots, start=False,
     )  # fmt: skip
     try:
         client.core.on_fatal = signals.put
+        # Bound before anything is recovered or run: with the port taken, nothing has changed.
         server = Server(start.host, start.port)
+        client.core.start()
+        apply_limits(client, start.settings)
     except BaseException:
         client.core.close(0)
         raise

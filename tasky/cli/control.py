@@ -243,7 +243,8 @@ def _act_on_query(setup: Setup, query: str, wish: _Wish, *, dry: bool, yes: bool
     finally:
         link.close()
     _print_outcomes(out, done, f"{wish.action} reached")
-    if any(not outcome.done for outcome in done):
+    # A query also finds tasks that ended long ago; refused is it only when nothing came of it.
+    if done and not any(outcome.done for outcome in done):
         raise Stop(Exit.REFUSED)
 
 

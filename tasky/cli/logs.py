@@ -39,6 +39,7 @@ def logs(setup: Setup, id: str, follow: bool, tail: int | None) -> None:  # noqa
         for line in _log(link, task, tail):
             _print_log_line(out, line)
             after = line.seq
+        out.flush()
         if follow and not task.ended:
             for new in log_lines(link, task, None, after):
                 if new is not None:

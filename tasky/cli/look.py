@@ -130,9 +130,7 @@ def _tell_cut_off(setup: Setup, out: Output, items: "list[Task]") -> None:
     if setup.url is not None or all(task.status not in ACTIVE for task in items):
         return
     if owner_of(setup.database) is None:
-        out.note(
-            "tasky: nothing runs on this database now; what was running is settled at the next start."
-        )
+        out.note("tasky: nothing runs here now; what was running is settled at the next start.")
 
 
 def _print_empty(setup: Setup, out: Output, query: str) -> None:

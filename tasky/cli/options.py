@@ -1,5 +1,6 @@
 """What a command line says about where and how: `Setup`, and the client that follows from it."""
 
+import contextlib
 import os
 import stat
 import sys
@@ -217,12 +218,15 @@ def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Cli
         from tasky.store.owner import owned_error
 
         raise owned_error(setup.database)
-    return own(
-        setup.database, modules, verb=_verb(), engine=purpose == "run",
-        samples=load.samples, roots=load.roots or roots_of(setup),
-
-        threads=setup.settings.server.threads,
+    link = own(
+        setup.database, modules, verb=_verb(), engine=purpose == "run", samples=load.samples,
+        roots=load.roots or roots_of(setup), threads=setup.settings.server.threads,
     )  # fmt: skip
+    if purpose == "run":
+        from tasky.client.limits import apply_limits
+
+        apply_limits(link, setup.settings)
+    return link
 
 
 def roots_of(setup: Setup) -> Sequence[str]:

@@ -38,7 +38,7 @@ class Exit(IntEnum):
     TERMINATED = 143
 
 
-class Stop(Exception):  # noqa: N818  # not always an error: it may end a command that did its work
+class Stop(Exception):  # not always an error: it may end a command that did its work
     """Ends a command with an exit code, and a sentence on stderr if there is something to say."""
 
     def __init__(self, code: Exit | int, sentence: str = "") -> None:

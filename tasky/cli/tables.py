@@ -87,7 +87,7 @@ def _chosen(
 
 def _least(column: Column, texts: Sequence[Styled]) -> int:
     natural = _natural(column, texts)
-    return min(natural, max(LEAST, width(column.title))) if column.text else natural
+    return min(natural, LEAST) if column.text else natural
 
 
 def _widths(
@@ -96,13 +96,17 @@ def _widths(
     widths = [_natural(c, [row[n] for row in rows]) for n, c in enumerate(columns)]
     if room is None:
         return widths
-    least = [_least(c, [row[n] for row in rows]) for n, c in enumerate(columns)]
-    excess = sum(widths) + len(GAP) * (len(widths) - 1) - room
-    while excess > 0:
-        can = [n for n in range(len(widths)) if widths[n] > least[n]]
-        if not can:
-            break
-        widest = max(can, key=lambda n: widths[n])
-        widths[widest] -= 1
-        excess -= 1
+    room -= len(GAP) * (len(widths) - 1)
+    _shrink(widths, [_least(c, [row[n] for row in rows]) for n, c in enumerate(columns)], room)
+    # A terminal of a few columns: better a hint of each column than a broken line.
+    _shrink(widths, [1] * len(widths), room)
     return widths
+
+
+def _shrink(widths: list[int], least: Sequence[int], room: int) -> None:
+    """Take from the widest column, as long as it is above its least."""
+    while sum(widths) > room:
+        can = [n for n, wide in enumerate(widths) if wide > least[n]]
+        if not can:
+            return
+        widths[max(can, key=lambda n: widths[n])] -= 1

@@ -14,11 +14,11 @@ TASK_COLUMNS = (
     Column("Status"),
     Column("Worker", text=True),
     Column("Id"),
-    Column("Labels", text=True, drop=4),
-    Column("Created", drop=1),
-    Column("Wait", right=True, drop=3),
-    Column("Run", right=True),
-    Column("Att", right=True, drop=2),
+    Column("Labels", text=True, drop=5),
+    Column("Created", drop=2),
+    Column("Wait", right=True, drop=4),
+    Column("Run", right=True, drop=1),
+    Column("Att", right=True, drop=3),
     Column("Progress or error", text=True),
 )
 

@@ -4,7 +4,7 @@ Every method raises the errors of `tasky.errors`; a REST client raises the same 
 waits seconds; `id` may be a unique prefix.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tasky.model import (
@@ -23,9 +23,20 @@ from tasky.model import (
     Worker,
     WorkerStats,
 )
+from tasky.states import ACTIVE, State
 
 MAX_WAIT_S = 60.0
 """Longest single wait of a REST call; clients ask again."""
+
+
+EFFECTS: dict[str, Callable[[Task], bool]] = {
+    "cancel": lambda task: task.ended,
+    "kill": lambda task: task.ended,
+    "pause": lambda task: task.status == State.PAUSED or task.ended,
+    "resume": lambda task: task.status != State.PAUSED,
+    "run": lambda task: task.status in ACTIVE or task.ended,
+}
+"""When an action is in effect; one that is not here is in effect as soon as it is written."""
 
 
 class Output(NamedTuple):

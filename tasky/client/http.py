@@ -58,7 +58,7 @@ class HttpClient:
         self._local = threading.local()
         self._open: list[http.client.HTTPConnection] = []
 
-    # -- transport -----------------------------------------------------------------------------------
+    # -- transport --------------------------------------------------------------------------------
 
     def _connection(self) -> http.client.HTTPConnection:
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
@@ -76,7 +76,7 @@ class HttpClient:
     def _send(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], wait_s: float
     ) -> http.client.HTTPResponse:
-        """Send one request; a kept-alive connection that the server closed meanwhile is opened anew."""
+        """Send one request; a kept-alive connection that the server closed is opened anew."""
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         for attempt in range(self._retries + 1):
@@ -132,7 +132,7 @@ class HttpClient:
         for connection in self._open:
             connection.close()
 
-    # -- workers -------------------------------------------------------------------------------------
+    # -- workers ----------------------------------------------------------------------------------
 
     def workers(self) -> tuple[list[Worker], list[NotLoaded]]:
         form = self._call("GET", f"{API}/workers")
@@ -166,7 +166,7 @@ class HttpClient:
             self._call("GET", f"{API}/workers/{_part(name)}/statistics", query=query)
         )
 
-    # -- submit --------------------------------------------------------------------------------------
+    # -- submit -----------------------------------------------------------------------------------
 
     def submit(self, request: Submit) -> Task:
         headers = {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else {}
@@ -180,7 +180,7 @@ class HttpClient:
     def check(self, request: Submit) -> None:
         self._call("POST", f"{API}/tasks", wire.submit(request), query={"dry_run": "true"})
 
-    # -- look ----------------------------------------------------------------------------------------
+    # -- look -------------------------------------------------------------------------------------
 
     def task(self, id: str) -> Task:  # noqa: A002
         return wire.to_task(self._call("GET", f"{API}/task/{_part(id)}"))
@@ -196,7 +196,8 @@ class HttpClient:
         tz: str | None = None,
     ) -> Page[Task]:
         query = {
-            "q": q or None, "sort": sort, "order": order, "limit": limit, "cursor": cursor, "tz": tz,
+            "q": q or None, "sort": sort, "order": order, "limit": limit, "cursor": cursor,
+            "tz": tz,
         }  # fmt: skip
         return wire.to_page(self._call("GET", f"{API}/tasks", query=query), wire.to_task)
 
@@ -244,7 +245,9 @@ class HttpClient:
         if tail is not None:
             form = self._call("GET", path, query={"tail": min(tail, LINES)})
             return [wire.to_log_line(entry) for entry in form["items"]]
-        return self._feed(path, wire.to_log_line, lambda line: line.seq, after, limit, LINES, wait_s)
+        return self._feed(
+            path, wire.to_log_line, lambda line: line.seq, after, limit, LINES, wait_s
+        )
 
     def events(
         self,
@@ -302,7 +305,7 @@ class HttpClient:
     def task_stats(self, id: str) -> TaskStats:  # noqa: A002
         return wire.to_task_stats(self._call("GET", f"{API}/task/{_part(id)}/statistics"))
 
-    # -- control -------------------------------------------------------------------------------------
+    # -- control ----------------------------------------------------------------------------------
 
     def act(
         self,
@@ -319,13 +322,8 @@ class HttpClient:
         body: dict[str, Any] = {"action": action}
         if times != 1:
             body["times"] = times
-        for name, value in (
-            ("config", config),
-            ("reason", reason),
-            ("expect_status", expect_status),
-        ):
-            if value:
-                body[name] = value
+        more = {"config": config, "reason": reason, "expect_status": expect_status}
+        body |= {name: value for name, value in more.items() if value}
         wait_s = min(wait_s, MAX_WAIT_S)
         query = {"wait": f"{wait_s:.3f}"} if wait_s > 0 else {}
         path = f"{API}/task/{_part(id)}/actions"
@@ -349,7 +347,7 @@ class HttpClient:
     def delete(self, id: str, *, version: int | None = None) -> None:  # noqa: A002
         self._call("DELETE", f"{API}/task/{_part(id)}", headers=_match(version))
 
-    # -- the whole -----------------------------------------------------------------------------------
+    # -- the whole --------------------------------------------------------------------------------
 
     def stats(
         self,

@@ -1,13 +1,13 @@
 """The client over a core in this process."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tasky.assignment import CHUNK_BYTES
-from tasky.client.base import Output
+from tasky.client.base import EFFECTS, Output
 from tasky.core import Core, Options
 from tasky.errors import BadRequest, FieldError, TaskyError, VersionConflict
 from tasky.model import (
@@ -28,7 +28,7 @@ from tasky.model import (
 )
 from tasky.runtime.control import Wanted
 from tasky.runtime.intake import as_written
-from tasky.states import ACTIONS, ACTIVE, FINAL, State
+from tasky.states import ACTIONS, FINAL, State
 from tasky.store.tasks import task_of
 
 BULK_SLICE = 500
@@ -92,7 +92,7 @@ class LocalClient:
             requests = [msgspec.structs.replace(r, actor=self.actor) for r in requests]
         new, done = self.core.intake.submit(requests)
         if done.replayed:
-            return [self.task(uid) for uid in done.uids]
+            return [msgspec.structs.replace(self.task(uid), replayed=True) for uid in done.uids]
         return [
             as_written(task, request.worker, done, n)
             for n, (task, request) in enumerate(zip(new, requests, strict=True))
@@ -254,7 +254,7 @@ class LocalClient:
         return self.core.store.tasks.by_number(number)
 
     def _wait_effect(self, number: int, action: str, wait_s: float) -> None:
-        effect = _EFFECTS.get(action)
+        effect = EFFECTS.get(action)
         if effect is None:
             return
 
@@ -312,16 +312,6 @@ class LocalClient:
             self.core.close()
 
 
-_EFFECTS: dict[str, Callable[[Task], bool]] = {
-    "cancel": lambda task: task.ended,
-    "kill": lambda task: task.ended,
-    "pause": lambda task: task.status == State.PAUSED or task.ended,
-    "resume": lambda task: task.status != State.PAUSED,
-    "run": lambda task: task.status in ACTIVE or task.ended,
-}
-"""When an action is in effect; one that is missing is in effect at once."""
-
-
 def look_at(path: Path, workers: Sequence[str] = (), *, samples: bool = True) -> LocalClient:
     """Return a client that only reads a database file, whoever owns it; a missing file reads as empty."""
     shown: Path | str = path if path.exists() else ":memory:"
@@ -347,28 +337,30 @@ def own(
     samples: bool = True,
     threads: int = 4,
     roots: Sequence[str] = (),
+    start: bool = True,
 ) -> LocalClient:
     """Return a client that owns a database file; with `engine`, tasks run in this process.
 
-    Raises `DatabaseOwned` and the other errors of opening.
+    Without `start`, the caller starts the core when it is ready. Raises `DatabaseOwned` and the other
+    errors of opening.
     """
-    return _opened(
-        Options(
-            path=path,
-            workers=workers,
-            samples=samples,
-            engine=engine,
-            verb=verb,
-            threads=threads,
-            roots=roots,
-        )  # fmt: skip
+    options = Options(
+        path=path,
+        workers=workers,
+        samples=samples,
+        engine=engine,
+        verb=verb,
+        threads=threads,
+        roots=roots,
     )
+    return _opened(options, start=start)
 
 
-def _opened(options: Options) -> LocalClient:
+def _opened(options: Options, *, start: bool = True) -> LocalClient:
     core = Core(options)
     try:
-        core.start()
+        if start:
+            core.start()
     except BaseException:
         core.close(0)
         raise

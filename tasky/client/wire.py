@@ -327,9 +327,19 @@ def submit(s: Submit) -> Json:
     return form
 
 
-_OPTIONS = (
-    "timeout_s priority queue labels not_before delay_s times hold key max_attempts idempotency_key"
-).split()
+_OPTIONS = [
+    "timeout_s",
+    "priority",
+    "queue",
+    "labels",
+    "not_before",
+    "delay_s",
+    "times",
+    "hold",
+    "key",
+    "max_attempts",
+    "idempotency_key",
+]
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Submit)} | {"labels": {}}
 
 
@@ -363,13 +373,30 @@ def to_task(form: Mapping[str, Any]) -> Task:
     )
 
 
-_TASK_TIMES = (
-    "cancel_requested_at pause_requested_at not_before created_at queued_at started_at ended_at"
-).split()
-_TASK_PLAIN = (
-    "attempt max_attempts priority queue key timeout_s result_id execution_id job_id chain_id parent_id "
-    "origin version"
-).split()
+_TASK_TIMES = [
+    "cancel_requested_at",
+    "pause_requested_at",
+    "not_before",
+    "created_at",
+    "queued_at",
+    "started_at",
+    "ended_at",
+]
+_TASK_PLAIN = [
+    "attempt",
+    "max_attempts",
+    "priority",
+    "queue",
+    "key",
+    "timeout_s",
+    "result_id",
+    "execution_id",
+    "job_id",
+    "chain_id",
+    "parent_id",
+    "origin",
+    "version",
+]
 
 
 def to_problem(form: Mapping[str, Any] | None) -> Problem | None:

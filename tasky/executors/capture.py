@@ -39,7 +39,10 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         target = _line.get()
         if target is not None:
-            target.log(record.levelname.lower(), self.format(record), "log")
+            try:
+                target.log(record.levelname.lower(), self.format(record), "log")
+            except Exception:  # noqa: BLE001  # a bad log call harms the code no more than without us
+                self.handleError(record)
         elif len(logging.getLogger().handlers) == 1 and record.levelno >= logging.WARNING:
             # Alone on the root logger we take the place of logging's last resort.
             print(self.format(record), file=sys.stderr)

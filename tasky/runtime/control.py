@@ -23,11 +23,11 @@ from tasky.runtime.dispatcher import Dispatcher
 from tasky.runtime.execution import Running
 from tasky.runtime.intake import MAX_TIMES
 from tasky.runtime.registry import Registry
-from tasky.states import ACTIONS, ACTIVE, FINAL, State
+from tasky.states import ACTIONS, FINAL, OPEN, State
 from tasky.store import executions, tasks
+from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.tasks import Facts
-from tasky.store.database import Database
 from tasky.store.writer import Transaction
 
 SQL = Queries("tasks")
@@ -150,7 +150,7 @@ class Control:
         tasks.move_unstarted(
             tx, task, State.PAUSED, State.QUEUED, actor=wanted.actor, name="task.resumed"
         )
-        if not self._running(task):
+        if not self._running(task) and task.pause_requested_at is None:
             return None
         tasks.wish(tx, task, SQL.forget_pause, "task.resume_requested", wanted.actor, wanted.reason)
         return lambda: self._each(task, lambda r: r.token.resume())
@@ -234,7 +234,7 @@ def _check(task: Facts, wanted: Wanted) -> None:
     if wanted.expect_status is not None and wanted.expect_status != task.state:
         raise Conflict(object=f"task {task.uid[:8]} ({task.state}, not {wanted.expect_status})")
     takes_back = wanted.action == "resume" and task.pause_requested_at is not None
-    if task.state not in ACTIONS[wanted.action] and not (takes_back and task.state in ACTIVE):
+    if task.state not in ACTIONS[wanted.action] and not (takes_back and task.state in OPEN):
         raise tasks.refuse(task, wanted.action)
 
 

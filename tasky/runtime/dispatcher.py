@@ -4,6 +4,7 @@ All of its state belongs to whoever writes: the claim runs at the end of each tr
 hand-over after its commit, one writer at a time. Others read `running` and ask.
 """
 
+import contextlib
 import random
 import threading
 from collections import Counter
@@ -14,6 +15,7 @@ import msgspec
 from tasky.assignment import Assignment, Outcome
 from tasky.cancel import Reason
 from tasky.clock import MICROSECONDS, Clock
+from tasky.errors import DatabaseProblem, TaskyError
 from tasky.model import Problem
 from tasky.runtime.alarms import Alarms
 from tasky.runtime.execution import Running
@@ -177,6 +179,9 @@ class Dispatcher:
         )
         self.running[claimed.execution_id] = running
         self._busy[claimed.worker_id] += 1
+        if claimed.pause_requested_at is not None:
+            # The wish was for the attempt before; this one obeys it at its first checkpoint.
+            running.token.pause()
         self._arm_timeout(running, registered)
         self._executors[registered.spec.executor].start(
             Assignment(
@@ -216,7 +221,13 @@ class Dispatcher:
         self._record(report)
 
     def _record(self, report: Ended) -> None:
-        self._writer.post_batch(executions.end, report, lambda error: self._failed(report, error))
+        try:
+            self._writer.post_batch(
+                executions.end, report, lambda error: self._failed(report, error)
+            )
+        except DatabaseProblem as problem:
+            # Closed or broken: the next start settles what this one cannot record.
+            log.warning("the end of execution %d was not written: %s", report.execution_id, problem)
 
     def _failed(self, report: Ended, error: BaseException) -> None:
         """An end that could not be written is tried again: an end is never lost while we live."""
@@ -235,7 +246,7 @@ class Dispatcher:
         Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015), equal jitter.
         """
         spec = running.spec
-        full = min(spec.backoff_max_s, spec.backoff_s * 2.0 ** (running.claimed.attempt - 1))
+        full = min(spec.backoff_max_s, spec.backoff_s * 2.0 ** min(running.claimed.attempt - 1, 64))
         return full / 2 + random.uniform(0, full / 2)  # noqa: S311  # spreads load, hides nothing
 
     # -- wishes ------------------------------------------------------------------------------------
@@ -254,6 +265,7 @@ class Dispatcher:
         report = running.report(Outcome(state, problem=problem))
         counted = self._writer.call_batch(executions.end, report)
         if counted:
+            running.over = True
             self._executors[running.spec.executor].abandon(running.claimed.execution_id)
         return counted
 
@@ -271,7 +283,8 @@ class Dispatcher:
             return
         why = f"its time of {timeout_s:g} s was over"
         running.token.cancel(Reason.TIMEOUT, why)
-        self._writer.post(lambda tx: self._note_timeout(tx, running, why))
+        if running.claimed.times == 1:
+            self._writer.post(lambda tx: self._note_timeout(tx, running, why))
         self._alarms.after(TIMEOUT_GRACE_S, lambda: self._cut_late(number, why))
 
     @staticmethod
@@ -289,6 +302,9 @@ class Dispatcher:
     def shut_down(self, grace_s: float) -> list[Running]:
         """Ask all code to stop and wait for it; return what went on after `grace_s`."""
         self.drain()
+        with contextlib.suppress(TaskyError):
+            # A claim under way is handed over before this returns, so that it hears of the stop too.
+            self._writer.call(lambda tx: None)
         for running in list(self.running.values()):
             running.token.cancel(Reason.SHUTDOWN, "the server was stopped")
         self._quiet.wait(grace_s)

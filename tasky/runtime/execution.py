@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tasky.assignment import Outcome
+from tasky.assignment import Outcome, encodable
 from tasky.cancel import Token
 from tasky.clock import Clock
 from tasky.model import Progress
@@ -20,6 +20,7 @@ from tasky.worker import WorkerSpec
 LOG_BYTES = 512 * 1024
 """How much log an execution keeps, half of it at the beginning and half at the end."""
 LINE_CHARACTERS = 64 * 1024
+SAMPLE_EVERY_S = 0.1
 SAMPLES = 5
 SAMPLE_SPAN_S = 10.0
 """A rate needs that many reports, an ETA besides that they span this long."""
@@ -36,7 +37,7 @@ class Running:
     __slots__ = (
         "_clock", "_cut_from", "_finish", "_head_full", "_kept", "_lines", "_lock", "_monotonic",
         "_progress", "_samples", "_seq", "_tail", "_wake_journal", "_writer", "claimed", "cut_to",
-        "deadline", "finished", "last_checkpoint", "spec", "started", "token", "trail",
+        "deadline", "finished", "last_checkpoint", "over", "spec", "started", "token", "trail",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +54,8 @@ class Running:
         self.token = Token()
         self.started = time.monotonic()
         self.finished = False
+        # Set when it was ended against its will: what its code goes on to say is not written.
+        self.over = False
         self.trail: deque[tuple[float, str]] | tuple[()] = ()
         self.last_checkpoint = 0.0
         self._writer = writer
@@ -75,10 +78,16 @@ class Running:
     def progress(
         self, done: float | None, total: float | None, unit: str, message: str, stage: str
     ) -> None:
+        if self.over:
+            return
         now = time.monotonic()
+        # What has no number or text in it must fail in the code that says it, not in who reads it.
+        done = None if done is None else float(done)
+        total = None if total is None else float(total)
+        unit, message, stage = encodable(unit), encodable(message), encodable(stage)
         with self._lock:
             if done is not None:
-                self._add_sample(now, float(done))
+                self._add_sample(now, done)
             rate, eta = self._guess(total)
             self._progress = Progress(
                 done=done, total=total, unit=unit, message=message, stage=stage,
@@ -89,6 +98,8 @@ class Running:
     def _add_sample(self, now: float, done: float) -> None:
         if self._samples is None or done < self._samples[-1][1]:
             self._samples = deque(maxlen=50)  # a new stage counts from the start
+        elif now - self._samples[-1][0] < SAMPLE_EVERY_S:
+            return
         self._samples.append((now, done))
 
     def _guess(self, total: float | None) -> tuple[float | None, float | None]:
@@ -104,7 +115,10 @@ class Running:
         return round(rate, 3), round((total - last) / rate, 1) if enough and total else None
 
     def log(self, level: str, text: str, stream: str) -> None:
+        if self.over:
+            return
         at = self._clock.now()
+        text = encodable(text)
         with self._lock:
             for line in text.splitlines() or [""]:
                 self._add_line(at, level, stream, line[:LINE_CHARACTERS])
@@ -129,6 +143,7 @@ class Running:
             self.cut_to = seq + 1
 
     def checkpoint(self, name: str) -> None:
+        name = encodable(name)
         self.last_checkpoint = time.monotonic()
         if not self.trail:
             self.trail = deque(maxlen=20)
@@ -140,6 +155,7 @@ class Running:
         self._move(State.RUNNING, State.PAUSED, "execution.paused", name)
 
     def resumed(self) -> None:
+        self._samples = None  # the time of a pause is no time of work
         self._move(State.PAUSED, State.RUNNING, "execution.resumed", "")
 
     def waiting(self, what: str) -> None:
@@ -152,7 +168,7 @@ class Running:
         number, fence = self.claimed.execution_id, self.claimed.fence
 
         def write(tx: Transaction) -> bool:
-            return executions.move(tx, number, fence, leaves, to, name, note)
+            return executions.move(tx, number, fence, leaves, to, name, encodable(note))
 
         self._writer.call(write, patience_s=60.0)
 
@@ -178,7 +194,9 @@ class Running:
     def report(self, outcome: Outcome) -> Ended:
         """Make the final report."""
         c = self.claimed
-        lines, progress, _ = self.take_report() if self._seq or self._progress else ([], None, None)
+        lines, progress, cut = (
+            self.take_report() if self._seq or self._progress else ([], None, None)
+        )
         return Ended(
             execution_id=c.execution_id,
             task_id=c.task_id,
@@ -194,6 +212,7 @@ class Running:
             progress=progress,
             chunks=outcome.chunks,
             log=lines,
+            log_cut=cut,
             attempt=c.attempt,
             index=c.index,
             priority=c.priority,

@@ -12,8 +12,8 @@ from tasky.model import Submit, Task
 from tasky.runtime.registry import Registered, Registry
 from tasky.states import State
 from tasky.store import tasks
-from tasky.store.tasks import NEW, QUEUED, NewTask, Submission, Submitted
 from tasky.store.database import Database
+from tasky.store.tasks import NEW, QUEUED, NewTask, Submission, Submitted
 
 MAX_AT_ONCE = 10_000
 MAX_TIMES = 10_000
@@ -102,27 +102,54 @@ class Intake:
         return request.not_before
 
 
+def _has_options(request: Submit) -> bool:
+    """Tell whether anything but worker and config was given; most requests have nothing else."""
+    return bool(
+        request.labels
+        or request.priority
+        or request.times != 1
+        or request.timeout_s is not None
+        or request.delay_s is not None
+        or request.not_before is not None
+        or request.max_attempts is not None
+        or request.key is not None
+        or request.queue is not None
+        or request.idempotency_key is not None
+    )
+
+
 def _check_options(request: Submit) -> None:
     """Raise `BadRequest` with every option that is out of its bounds."""
-    errors = []
-    if not -100 <= request.priority <= 100:
-        errors.append(FieldError("/priority", "must be between -100 and 100"))
-    if not 1 <= request.times <= MAX_TIMES:
-        errors.append(FieldError("/times", f"must be between 1 and {MAX_TIMES}"))
-    if request.timeout_s is not None and not 0 < request.timeout_s <= 366 * 86400:
-        errors.append(FieldError("/timeout_s", "must be more than 0 and at most a year of seconds"))
+    errors = [
+        FieldError(f"/{name}", f"must be between {least} and {most}")
+        for name, least, most in _BOUNDS
+        if (value := getattr(request, name)) is not None and not least <= value <= most
+    ]
+    errors += [
+        FieldError(f"/{name}", f"must have 1 to {most} characters")
+        for name, most in _LENGTHS
+        if (text := getattr(request, name)) is not None and not 1 <= len(text) <= most
+    ]
     if len(request.labels) > 64 or any(
         len(k) > 64 or len(v) > 256 for k, v in request.labels.items()
     ):
-        errors.append(
-            FieldError("/labels", "at most 64 labels, keys up to 64, values up to 256 characters")
-        )
+        limits = "at most 64 labels, keys up to 64, values up to 256 characters"
+        errors.append(FieldError("/labels", limits))
     if errors:
-        raise BadRequest(
-            what="the request",
-            why="; ".join(f"{e.pointer[1:]} {e.detail}" for e in errors),
-            errors=errors,
-        )
+        why = "; ".join(f"{e.pointer[1:]} {e.detail}" for e in errors)
+        raise BadRequest(what="the request", why=why, errors=errors)
+
+
+_YEAR_S = 366 * 86_400
+_BOUNDS: tuple[tuple[str, float, float], ...] = (
+    ("priority", -100, 100),
+    ("times", 1, MAX_TIMES),
+    ("timeout_s", 0.001, _YEAR_S),
+    ("delay_s", 0, _YEAR_S),
+    ("max_attempts", 1, 1_000),
+    ("not_before", 0, 1 << 53),
+)
+_LENGTHS = (("key", 255), ("queue", 64), ("idempotency_key", 255))
 
 
 def _hash(requests: Sequence[Submit]) -> str:

@@ -51,6 +51,8 @@ class Journal(Service):
         def write(tx: Transaction) -> None:
             for running, lines, progress, cut in reports:
                 number, fence = running.claimed.execution_id, running.claimed.fence
+                if not executions.is_known(tx, number, fence):
+                    continue
                 if lines:
                     logs.append(tx, lines)
                 if cut:

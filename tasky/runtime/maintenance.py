@@ -2,9 +2,9 @@
 
 from tasky.runtime.service import Service
 from tasky.store import stats
+from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.tasks import KEY_LIFE_US
-from tasky.store.database import Database
 from tasky.store.writer import Transaction
 
 PERIOD_S = 3600.0

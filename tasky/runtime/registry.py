@@ -122,6 +122,8 @@ class Registry:
                 self.add(spec_of(target))
             except (ValueError, TypeError, WorkerTaken) as problem:
                 self._refuse(name, str(problem))
+            except Exception as problem:  # noqa: BLE001  # making a class worker runs its author's code
+                self._refuse(name, f"{type(problem).__name__}: {problem}")
         return module
 
     def _refuse(self, module: str, error: str) -> None:

@@ -1,6 +1,9 @@
 """What the figures say: statistics over a window, where a task's time went, why it waits."""
 
+import math
 from collections.abc import Iterable
+
+import msgspec
 
 from tasky.clock import MICROSECONDS, Clock, iso
 from tasky.errors import BadRequest, FieldError, nearest
@@ -249,8 +252,6 @@ def _bucket(key: str, f: Figures) -> Bucket:
 
 def _without_rate(stats: WorkerStats) -> WorkerStats:
     """Since the beginning of time there is no rate; the count says more."""
-    import msgspec
-
     return msgspec.structs.replace(stats, throughput_per_min=None, since=None)
 
 
@@ -261,7 +262,7 @@ def _summary(values: list[float]) -> Summary:
     ordered = sorted(values)
 
     def rank(q: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(q * len(ordered)))], 6)
+        return round(ordered[max(1, math.ceil(q * len(ordered))) - 1], 6)
 
     return Summary(
         mean=round(sum(ordered) / len(ordered), 6),

@@ -1,6 +1,7 @@
 """Backup, check and restore of a whole database file."""
 
 import contextlib
+import itertools
 import os
 import secrets
 import sqlite3
@@ -33,7 +34,8 @@ def backup(source: Path, target: Path) -> Path:
             db=target, why=(problem.strerror or "").lower(), hint="Choose another folder."
         ) from None
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
     return target
 
 
@@ -84,11 +86,18 @@ def _set_aside(target: Path) -> Path | None:
     ):
         # Folds the WAL into the file, so that what is kept is one file; a damaged one is kept as it is.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    kept = target.with_name(f"{target.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}")
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    kept = free_name(target.with_name(f"{target.name}.replaced-{moment}"))
     target.rename(kept)
     for tail in ("-wal", "-shm"):
         Path(f"{target}{tail}").unlink(missing_ok=True)
     return kept
+
+
+def free_name(path: Path) -> Path:
+    """Return `path`, with a number added if there is such a file already."""
+    names = (path.with_name(f"{path.name}.{n}") for n in itertools.count(2))
+    return path if not path.exists() else next(name for name in names if not name.exists())
 
 
 def _new_epoch(path: Path) -> None:

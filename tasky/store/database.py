@@ -106,9 +106,9 @@ class Database:
     def reader(self) -> sqlite3.Connection:
         """Return this thread's read-only connection."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if self._closed:
+            raise DatabaseProblem(db=self.path, why="it is closed", hint="Open it again.")
         if connection is None:
-            if self._closed:
-                raise DatabaseProblem(db=self.path, why="it is closed", hint="Open it again.")
             with _explained(self.path):
                 connection = self._connect_reader()
             self._local.connection = connection
@@ -167,7 +167,8 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as problem:
-        if problem.sqlite_errorname == "SQLITE_NOTADB":
+        # What the module itself refuses, such as a closed connection, has no name.
+        if getattr(problem, "sqlite_errorname", "") == "SQLITE_NOTADB":
             raise DatabaseForeign(db=path, why="its header is no SQLite header") from None
         raise explain(problem, str(path)) from None
 
@@ -232,9 +233,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _copy_before_migration(path: Path, version: int) -> None:
-    from tasky.store.backup import backup
+    from tasky.store.backup import backup, free_name
 
-    backup(path, path.with_name(f"{path.name}.schema-{version}"))
+    # A copy of an update that failed stays: it is older, and somebody may want it.
+    backup(path, free_name(path.with_name(f"{path.name}.schema-{version}")))
 
 
 def _memory_folder() -> str | None:

@@ -49,6 +49,7 @@ class Claimed:
     times: int
     queued_at: int | None
     worker_id: int = 0
+    pause_requested_at: int | None = None
     fence: int = 0
     started_at: int | None = None
 
@@ -58,7 +59,8 @@ class Ended:
     """The report that an execution came to an end.
 
     `output`, `error` and `progress` are JSON; a large output comes as `chunks` instead. `retry_at` (µs)
-    asks for another attempt. `log` are the last lines.
+    asks for another attempt. `log` are the last lines, `log_cut` the sequence numbers (first, end) between
+    head and tail that go.
     """
 
     execution_id: int
@@ -76,6 +78,7 @@ class Ended:
     chunks: Sequence[bytes] = ()
     retry_at: int | None = None
     log: Sequence[logs.Row] = ()
+    log_cut: tuple[int, int] | None = None
     attempt: int = 1
     index: int = 1
     priority: int = 0
@@ -133,7 +136,7 @@ def end(tx: Transaction, reports: list[Ended]) -> list[bool]:
             for r in reports
         ],
     ).rowcount  # fmt: skip
-    counted = reports if moved == len(reports) else [r for r in reports if _counted(tx, r)]
+    counted = reports if moved == len(reports) else _those_that_counted(tx, reports)
     stats.record(
         tx, [(r.worker_id, r.task_id, r.state, r.queued_at, r.started_at, r.error) for r in counted]
     )
@@ -145,18 +148,25 @@ def end(tx: Transaction, reports: list[Ended]) -> list[bool]:
             _end_apart(tx, report)
     if counted is reports:
         return [True] * len(reports)
-    return [report in counted for report in reports]
+    kept = {id(report) for report in counted}
+    return [id(report) in kept for report in reports]
 
 
-def _counted(tx: Transaction, report: Ended) -> bool:
-    """Tell whether the end that this transaction wrote is the one of `report`."""
-    values = {"id": report.execution_id, "fence": report.fence, "now": tx.now}
-    return tx.execute(SQL.ended_just_now, values).fetchone() is not None
+def _those_that_counted(tx: Transaction, reports: list[Ended]) -> list[Ended]:
+    """Return the reports whose end this transaction wrote; of two about one execution, the first."""
+    counted: dict[int, Ended] = {}
+    for r in reports:
+        values = {"id": r.execution_id, "fence": r.fence, "state": r.state, "now": tx.now}
+        if r.execution_id not in counted and tx.execute(SQL.ended_just_now, values).fetchone():
+            counted[r.execution_id] = r
+    return list(counted.values())
 
 
 def _extras(tx: Transaction, report: Ended) -> None:
     if report.log:
         logs.append(tx, report.log)
+    if report.log_cut:
+        logs.drop_middle(tx, report.execution_id, *report.log_cut)
     if report.chunks:
         rows = [(report.execution_id, seq, data) for seq, data in enumerate(report.chunks)]
         tx.executemany(SQL.insert_chunk, rows)
@@ -177,9 +187,14 @@ def _end_singles(tx: Transaction, reports: Sequence[Ended]) -> None:
 
 def _end_apart(tx: Transaction, report: Ended) -> None:
     """One of several executions ended, or one that is tried again: the result is derived."""
-    if report.retry_at is not None:
+    # A cancel that came while the code failed is older than the retry, and wins.
+    if report.retry_at is not None and not _cancel_asked(tx, report.task_id):
         queue_again(tx, report, report.retry_at)
     derive(tx, report.task_id, report.result_id)
+
+
+def _cancel_asked(tx: Transaction, task_id: int) -> bool:
+    return tx.execute(TASKS.cancel_asked, {"id": task_id}).fetchone() is not None
 
 
 def queue_again(tx: Transaction, report: Ended, due: int | None, crashes: int = 0) -> None:
@@ -245,6 +260,11 @@ def cancel_unstarted(tx: Transaction, task_id: int, result_id: int, error: str, 
     if ended:
         derive(tx, task_id, result_id)
     return len(ended)
+
+
+def is_known(tx: Transaction, execution_id: int, fence: int) -> bool:
+    """Tell whether there is such a hand-out; its task may have been removed meanwhile."""
+    return tx.execute(SQL.is_known, {"id": execution_id, "fence": fence}).fetchone() is not None
 
 
 def progress(tx: Transaction, reports: list[tuple[int, int, str]]) -> list[bool]:

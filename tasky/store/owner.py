@@ -7,12 +7,17 @@ and for attaching: what it says is never taken as a proof that somebody lives.
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import msgspec
 
 from tasky.clock import Clock, iso
 from tasky.errors import DatabaseOwned, DatabaseUnwritable
+
+LOOKS = 10
+LOOK_S = 0.02
+"""Who asks for the living owner holds the lock for a moment; past all looks it is an owner."""
 
 
 class Runtime(msgspec.Struct, frozen=True):
@@ -46,7 +51,7 @@ class Owner:
         except OSError as problem:
             raise DatabaseUnwritable(db=self._path, why=_why(problem)) from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except OSError as problem:
             os.close(descriptor)
             if problem.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
@@ -74,6 +79,15 @@ class Owner:
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.encode(runtime))
         draft.replace(self._run_path)
+
+
+def _lock(descriptor: int) -> None:
+    for _ in range(LOOKS):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_S)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def living_owner(path: Path) -> Runtime | None:

@@ -23,17 +23,17 @@ def value_of(bucket: int) -> float:
 
 
 def percentile(buckets: Mapping[int, int], q: float) -> float | None:
-    """Duration below which a share `q` (0..1) of the counted ones lies, in µs; None without any.
+    """Duration that a share `q` (0..1) of the counted ones does not exceed, in µs; None without any.
 
-    Relative error at most 2 %.
+    Nearest rank; relative error at most 2 %.
     """
     total = sum(buckets.values())
     if not total:
         return None
-    rank = q * (total - 1)
+    rank = max(1, math.ceil(q * total))
     seen = 0
     for bucket in sorted(buckets):
         seen += buckets[bucket]
-        if seen > rank:
+        if seen >= rank:
             return value_of(bucket)
     return value_of(max(buckets))

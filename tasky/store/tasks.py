@@ -106,10 +106,12 @@ def submit(tx: Transaction, submissions: list[Submission]) -> list[Submitted | E
 def _submit_one(tx: Transaction, submission: Submission) -> Submitted | Exception:
     try:
         replay = _replay(tx, submission) if submission.key else None
+        if replay is not None:
+            return replay
         _check_keys(tx, submission.tasks)
     except (IdempotencyMismatch, KeyTaken) as refusal:
         return refusal
-    return replay or _insert(tx, submission)
+    return _insert(tx, submission)
 
 
 def _replay(tx: Transaction, submission: Submission) -> Submitted | None:
@@ -253,6 +255,7 @@ def move_unstarted(
         return False
     if to == State.QUEUED:
         tx.ready.add(task.worker_id)
+        tx.due += [row[0] for row in moved if row[0] is not None]
     queued_at = tx.now if leaves == State.NEW else None
     state = derive(tx, task.id, task.result_id, queued_at)
     tx.event(name, actor=actor, task_id=task.id, state=state)
@@ -266,6 +269,9 @@ def rerun(tx: Transaction, task: Facts, config: str, times: int, actor: str) -> 
     """
     if task.state not in FINAL:
         raise refuse(task, "rerun")
+    holder = tx.execute(SQL.key_of, {"id": task.id}).fetchone()
+    if holder is not None:
+        raise KeyTaken(key=holder[0], id=holder[1])
     result_id = tx.take_ids("result")
     first = tx.take_ids("execution", times)
     tx.execute(RESULTS.insert_result, (result_id, task.id, times, tx.now))

@@ -1,6 +1,7 @@
 """The rows that workers leave: identity for tasks and statistics, limits, the switch."""
 
 from dataclasses import dataclass
+
 from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.writer import Transaction

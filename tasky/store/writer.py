@@ -334,7 +334,10 @@ class Writer:
             except Exception:
                 log.exception("a callback after a commit failed")
         if self.on_facts is not None and tx.facts:
-            self.on_facts(tx.facts)
+            try:
+                self.on_facts(tx.facts)
+            except Exception:
+                log.exception("who listens to the commits failed")
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:

@@ -1,1 +1,1 @@
-"""Figures, not tests: each prints JSON rows. Run with `make bench` on a machine with nothing else to do."""
+"""Figures, not tests: each prints JSON rows. Run them with `make bench` on a quiet machine."""

@@ -19,8 +19,8 @@ def raw(folder: Path, count: int, batch: int) -> dict[str, float]:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, worker TEXT, config TEXT, status TEXT, created REAL,"
-        " started REAL, ended REAL, result TEXT)"
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, worker TEXT, config TEXT, status TEXT,"
+        " created REAL, started REAL, ended REAL, result TEXT)"
     )
     connection.execute("CREATE INDEX q ON t (id) WHERE status = 'queued'")
     start = time.perf_counter()

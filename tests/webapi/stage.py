@@ -118,7 +118,9 @@ class Web:
         token: str | None = TOKEN,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        data = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+        data = (
+            body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+        )
         environ = _environ(method, target, data)
         if token is not None:
             environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
@@ -168,9 +170,11 @@ def app_of(
 
 
 @contextmanager
-def served(client: LocalClient, *, token: str | None = TOKEN, places: int = 4) -> Iterator[Server]:
-    """A server on a free port, stopped at the end."""
-    server = Server(threads=8)
+def served(
+    client: LocalClient, *, token: str | None = TOKEN, places: int = 4, port: int = 0
+) -> Iterator[Server]:
+    """A server, on a free port unless told, stopped at the end."""
+    server = Server(port=port, threads=8)
     with ExitStack() as stack:
         stack.callback(server.stop)
         server.start(app_of(client, token=token, port=server.port, places=places))
@@ -180,9 +184,7 @@ def served(client: LocalClient, *, token: str | None = TOKEN, places: int = 4) -
 def nothing_left() -> list[str]:
     """Return the names of our threads that outlive a test, after giving them time to end."""
     until = time.monotonic() + PATIENCE_S
-    ours = [
-        t for t in threading.enumerate() if t.name.startswith(("tasky-", "waitress-"))
-    ]
+    ours = [t for t in threading.enumerate() if t.name.startswith(("tasky-", "waitress-"))]
     for thread in ours:
         thread.join(max(0.0, until - time.monotonic()))
     return [thread.name for thread in ours if thread.is_alive()]

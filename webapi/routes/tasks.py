@@ -11,7 +11,7 @@ from webapi.asked import Asked
 from webapi.auth import Role
 from webapi.body import MAX_BYTES_TASKS
 from webapi.forms import ActionForm, BulkForm, CancelForm, ConfigForm, TaskForm, fill, fill_many
-from webapi.routes.workers import created
+from webapi.routes.workers import created, replay
 from webapi.table import API, Table
 
 MAX_LINES = 5_000
@@ -73,7 +73,10 @@ def submit(asked: Asked) -> Answer:
         for request in requests:
             asked.client.check(request)
         return json({"valid": True})
-    return json({"items": [wire.task(t) for t in asked.client.submit_many(requests)]}, 201)
+    tasks = asked.client.submit_many(requests)
+    return json(
+        {"items": [wire.task(task) for task in tasks]}, 201, *replay(tasks[0]) if tasks else ()
+    )
 
 
 def act_many(asked: Asked) -> Answer:
@@ -101,10 +104,10 @@ def whole(asked: Asked, id: str) -> Answer:  # noqa: A002  # the word of the rou
 
 def change(asked: Asked, id: str) -> Answer:  # noqa: A002
     """Replace the config before the start; with an action instead, do that."""
-    asked.params()
+    seconds = asked.params("wait").wait()
     given = asked.json()
     if isinstance(given, dict) and "action" in given:
-        return _act(asked, id, fill(ActionForm, given), 0.0)
+        return _act(asked, id, fill(ActionForm, given), seconds)
     form = fill(ConfigForm, given)
     return _task(asked.client.set_config(id, form.config, version=asked.if_match()))
 

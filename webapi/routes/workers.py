@@ -80,17 +80,18 @@ def change(asked: Asked, name: str) -> Answer:
 def run(asked: Asked, name: str) -> Answer:
     """Make a task of the config in the body; with `wait`, answer with its end."""
     params = asked.params(*OPTIONS, prefix=LABEL)
+    seconds = params.wait()
     request = _request(name, asked.optional_object(), params, asked.idempotency_key())
     if params.flag("dry_run"):
         asked.client.check(request)
         return json({"valid": True})
-    task = asked.client.submit(request)
-    seconds = params.wait()
-    if not seconds:
-        return created(task)
     client = asked.client
-    task = asked.wait(seconds, lambda s: client.wait(task.id, s), lambda now: now.ended)
-    return json(wire.task(task), 200 if task.ended else 202, location(task), etag(task.version))
+    submitted = client.submit(request)
+    if not seconds:
+        return created(submitted)
+    task = asked.wait(seconds, lambda s: client.wait(submitted.id, s), lambda now: now.ended)
+    headers = (location(task), etag(task.version), *replay(submitted))
+    return json(wire.task(task), 200 if task.ended else 202, *headers)
 
 
 def _request(name: str, config: dict[str, Any], params: Params, key: str | None) -> Submit:
@@ -116,5 +117,10 @@ def location(task: Task) -> tuple[str, str]:
     return ("Location", f"{API}/task/{task.id}")
 
 
+def replay(task: Task) -> tuple[tuple[str, str], ...]:
+    """Return the header that says that nothing new was made."""
+    return (("Idempotency-Replayed", "true"),) if task.replayed else ()
+
+
 def created(task: Task) -> Answer:
-    return json(wire.task(task), 201, location(task), etag(task.version))
+    return json(wire.task(task), 201, location(task), etag(task.version), *replay(task))

@@ -12,7 +12,7 @@ SELECT DISTINCT worker_id FROM execution WHERE state = 'queued' AND not_before I
 -- The next executions of one worker in the order of the claim, with all their start needs.
 SELECT execution.id, execution.priority, execution.task_id, execution.result_id, execution.idx, execution.attempt,
        execution.crashes, task.uid, task.config, task.labels, task.timeout_us, task.max_attempts, result.times,
-       execution.queued_at, execution.worker_id
+       execution.queued_at, execution.worker_id, task.pause_requested_at
   FROM execution
   JOIN task ON task.id = execution.task_id
   JOIN result ON result.id = execution.result_id
@@ -38,7 +38,7 @@ UPDATE execution
 
 -- ended_just_now --
 -- Which of several reports counted, when not all did.
-SELECT 1 FROM execution WHERE id = :id AND fence = :fence AND ended_at = :now;
+SELECT 1 FROM execution WHERE id = :id AND fence = :fence AND state = :state AND ended_at = :now;
 
 -- move_execution --
 -- Edges pause, resume, wait and go on of running code; the time in the left state is added up.
@@ -54,7 +54,7 @@ RETURNING task_id, result_id;
 UPDATE execution
    SET state = :to, since = :now, queued_at = CASE WHEN :to = 'queued' THEN coalesce(queued_at, :now) ELSE queued_at END
  WHERE task_id = :task_id AND result_id = :result_id AND state = :leaves AND started_at IS NULL
-RETURNING id;
+RETURNING not_before;
 
 -- cancel_unstarted --
 -- Edge cancel of what has not started: at once, there is no code to ask.
@@ -92,6 +92,10 @@ SELECT execution.id, execution.task_id, execution.result_id, execution.worker_id
 -- Edge lose, at start-up after a crash.
 UPDATE execution SET state = 'lost', ended_at = :now, since = :now, error = :error
  WHERE id = :id AND ended_at IS NULL AND started_at IS NOT NULL RETURNING id;
+
+-- is_known --
+-- Log lines have no fence of their own; this keeps them from rows that are gone.
+SELECT 1 FROM execution WHERE id = :id AND fence = :fence;
 
 -- set_progress --
 -- A coalesced report. The fence keeps out code that was cut off.

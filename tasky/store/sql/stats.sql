@@ -42,10 +42,14 @@ SELECT type, message FROM stat_error JOIN worker ON worker.id = stat_error.worke
  WHERE worker.name = :worker ORDER BY stat_error.last_at DESC LIMIT 1;
 
 -- fold --
--- Add fine slices up to coarse ones; the fine ones go in the same transaction.
+-- Add fine slices up to coarse ones; the fine ones go in the same transaction. A coarse one may be there
+-- already: a clock that was set back brings minutes of an hour that was folded before.
 INSERT INTO stat (span, at, worker_id, kind, bucket, n, total, least, most)
     SELECT :to, at / :to * :to, worker_id, kind, bucket, sum(n), sum(total), min(least), max(most)
-      FROM stat WHERE span = :from AND at < :before GROUP BY at / :to, worker_id, kind, bucket;
+      FROM stat WHERE span = :from AND at < :before GROUP BY at / :to, worker_id, kind, bucket
+    ON CONFLICT (span, at, worker_id, kind, bucket) DO UPDATE SET
+        n = n + excluded.n, total = total + excluded.total,
+        least = min(least, excluded.least), most = max(most, excluded.most);
 
 -- drop_fine --
 -- Second half of folding.
@@ -55,7 +59,9 @@ DELETE FROM stat WHERE span = :from AND at < :before;
 -- The same for errors.
 INSERT INTO stat_error (span, at, worker_id, fingerprint, type, message, n, last_at, task_id)
     SELECT :to, at / :to * :to, worker_id, fingerprint, type, message, sum(n), max(last_at), task_id
-      FROM stat_error WHERE span = :from AND at < :before GROUP BY at / :to, worker_id, fingerprint;
+      FROM stat_error WHERE span = :from AND at < :before GROUP BY at / :to, worker_id, fingerprint
+    ON CONFLICT (span, at, worker_id, fingerprint) DO UPDATE SET
+        n = n + excluded.n, last_at = max(last_at, excluded.last_at);
 
 -- drop_fine_errors --
 -- Second half of folding.

@@ -24,6 +24,11 @@ INSERT INTO task (id, uid, worker_id, state, config, priority, queue, labels, ke
 -- Who holds a key that must be unique among open tasks.
 SELECT uid FROM task WHERE key = :key AND ended_at IS NULL;
 
+-- key_of --
+-- The key of a task that is to open again, and who holds it now.
+SELECT mine.key, other.uid FROM task AS mine JOIN task AS other ON other.key = mine.key
+ WHERE mine.id = :id AND other.ended_at IS NULL AND other.id <> mine.id;
+
 -- facts --
 -- What a control verb must know before it moves anything.
 SELECT task.id, task.uid, task.state, task.worker_id, worker.name, task.result_id, task.config, task.max_attempts,
@@ -70,6 +75,10 @@ UPDATE task SET pause_requested_at = :now, version = version + 1
 -- Resume takes the wish back.
 UPDATE task SET pause_requested_at = NULL, version = version + 1
  WHERE id = :id AND ended_at IS NULL RETURNING id;
+
+-- cancel_asked --
+-- Whether somebody wants this to stop: then nothing of it is tried again.
+SELECT 1 FROM task WHERE id = :id AND cancel_requested_at IS NOT NULL;
 
 -- touch --
 -- Something people see changed (progress), so who waits for a version goes on.

@@ -1,0 +1,3 @@
+from tests.store.released import main
+
+main()
