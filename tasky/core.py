@@ -50,7 +50,8 @@ log = logging.getLogger("tasky.core")
 class Options:
     """How a core is started. `verb` is what its owner calls itself to others.
 
-    Without `engine` nothing is run, tasks only wait in the file; without `writable` the file is only
+    Without `engine` nothing is run, tasks only wait in the file; an engine that is `only_new` runs what is
+    submitted to it and leaves the tasks that were there before to the next one; without `writable` the file is only
     looked at, and may have another owner.
     """
 
@@ -61,6 +62,7 @@ class Options:
     threads: int = 4
     roots: Sequence[str] = ()
     engine: bool = True
+    only_new: bool = False
     writable: bool = True
     verb: str = "python"
     clock: Clock = field(default_factory=SystemClock)
@@ -124,8 +126,11 @@ class Core:
         return Dispatcher(
             self.writer, self.executors, self.registry, self.journal, self.alarms,
             slots=self.options.threads, boot=self.writer.call(_next_boot), roots=self.options.roots,
-            clock=self.clock,
+            clock=self.clock, floor=self._newest_task() if self.options.only_new else 0,
         )  # fmt: skip
+
+    def _newest_task(self) -> int:
+        return self.writer.call(lambda tx: tx.ids["task"] - 1)
 
     def start(self) -> None:
         """Settle what a crash left, then run what is queued."""

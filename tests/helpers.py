@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from tasky.client.session import TaskHandle, Tasky
 from tasky.executors.thread import ThreadExecutor
 from tasky.model import Event, Task
-from tasky.states import State
 from tasky.runtime.dispatcher import Dispatcher
+from tasky.states import State
 from tasky.worker import Context, spec_of
 
 PATIENCE_S = 20.0

@@ -85,6 +85,7 @@ class BulkForm(Struct, forbid_unknown_fields=True, kw_only=True):
     action: str
     dry_run: bool = False
     reason: Annotated[str, Meta(max_length=2_000)] = ""
+    tz: str | None = None
 
 
 class ConfigForm(Struct, forbid_unknown_fields=True, kw_only=True):

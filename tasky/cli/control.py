@@ -14,7 +14,7 @@ from tasky.cli.groups import Command
 from tasky.cli.options import Load, Setup, client, pass_setup
 from tasky.cli.output import Exit, Output, Stop, query_shown, say_error
 from tasky.cli.pairs import config_of, is_pair
-from tasky.cli.shared import load_options, task_arguments
+from tasky.cli.shared import load_options, local_zone, task_arguments
 from tasky.cli.texts import number
 from tasky.cli.types import SPAN
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tasky.client.base import Client
     from tasky.model import Outcome, Task
 
-REACHED = {"pause": "paused", "cancel": "cancelled", "kill": "killed"}
-"""Actions that running code has to obey first, and the state that shows that it did."""
+AWAITED = ("cancel", "kill", "pause", "resume")
+"""Actions that running code has to obey first."""
 
 CONSEQUENCES = {
     "cancel": "Queued ones end at once, running ones are asked to stop at their next checkpoint.",
@@ -198,11 +198,13 @@ def _effect(
     link: "Client", out: Output, task: "Task", wish: _Wish, until: float
 ) -> "tuple[Task, int]":
     """Wait for the effect, or say what it waits for; return the task then, and the exit code."""
-    reached = REACHED.get(wish.action)
-    if reached is None:
+    from tasky.client.base import EFFECTS
+
+    if wish.action not in AWAITED:
         return task, Exit.DONE
-    task = wait_effect(link, task, reached, max(0.0, until - time.monotonic()))
-    if task.ended or task.status == reached:
+    there = EFFECTS[wish.action]
+    task = wait_effect(link, task, there, max(0.0, until - time.monotonic()))
+    if there(task):
         return task, Exit.DONE
     out.note(f"tasky: {task.id[:8]}: {wish.action} asked. {out.safe(link.why(task.id).text)}")
     return task, Exit.WAITED if wish.wait_s else Exit.DONE
@@ -233,13 +235,13 @@ def _act_on_query(setup: Setup, query: str, wish: _Wish, *, dry: bool, yes: bool
     try:
         with query_shown(query):
             if dry or not yes:
-                would = link.act_many(query, wish.action, dry_run=True)
+                would = link.act_many(query, wish.action, dry_run=True, tz=local_zone())
             if dry:
                 _print_outcomes(out, would, f"{wish.action} would reach")
                 return
             if not yes:
                 _confirm_many(wish, would)
-            done = link.act_many(query, wish.action, reason=wish.reason)
+            done = link.act_many(query, wish.action, reason=wish.reason, tz=local_zone())
     finally:
         link.close()
     _print_outcomes(out, done, f"{wish.action} reached")

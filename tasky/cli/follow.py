@@ -3,7 +3,7 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tasky.cli.options import patience_s
@@ -32,10 +32,12 @@ def wait_for(link: "Client", id: str, timeout_s: float | None) -> "Task":  # noq
             return task
 
 
-def wait_effect(link: "Client", task: "Task", reached: str, timeout_s: float) -> "Task":
-    """Return the task once it is in the state `reached` or ended, or as it is after the time."""
+def wait_effect(
+    link: "Client", task: "Task", there: "Callable[[Task], bool]", timeout_s: float
+) -> "Task":
+    """Return the task once it is as wanted, or as it is after the time."""
     until = time.monotonic() + timeout_s
-    while not (task.ended or reached == task.status) and time.monotonic() < until:
+    while not there(task) and time.monotonic() < until:
         left = min(until - time.monotonic(), patience_s(link))
         task = link.wait_change(task.id, task.version, max(0.0, left))
     return task

@@ -1,6 +1,5 @@
 """The commands that look at tasks: `tasks show output wait why stack`."""
 
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +9,7 @@ from tasky.cli.groups import Command
 from tasky.cli.options import NOTHING, Load, Setup, client, is_server, owner_of, pass_setup
 from tasky.cli.output import Exit, Output, Stop, query_shown
 from tasky.cli.run import print_output
-from tasky.cli.shared import load_options, task_argument, task_arguments
+from tasky.cli.shared import load_options, local_zone, task_argument, task_arguments
 from tasky.cli.task_views import TASK_COLUMNS, show_task, task_row
 from tasky.cli.types import SPAN
 
@@ -142,15 +141,6 @@ def _print_empty(setup: Setup, out: Output, query: str) -> None:
     out.note(
         "No tasks yet. Begin with: tasky run sleep seconds=3 --follow   (workers: tasky workers)"
     )
-
-
-def local_zone() -> str | None:
-    """Return the IANA name of the zone of this machine, None when it is not to be found."""
-    named = os.environ.get("TZ", "").removeprefix(":")
-    if named:
-        return named if "/" in named or named == "UTC" else None
-    _, found, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
-    return name if found else None
 
 
 @click.command(cls=Command, examples=("tasky show 9b01", "tasky show 9b01 --json"))

@@ -1,6 +1,5 @@
 """What a command line says about where and how: `Setup`, and the client that follows from it."""
 
-import contextlib
 import os
 import stat
 import sys
@@ -221,6 +220,7 @@ def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Cli
     link = own(
         setup.database, modules, verb=_verb(), engine=purpose == "run", samples=load.samples,
         roots=load.roots or roots_of(setup), threads=setup.settings.server.threads,
+        only_new=True,
     )  # fmt: skip
     if purpose == "run":
         from tasky.client.limits import apply_limits
@@ -275,16 +275,6 @@ def is_engine(link: "Client") -> bool:
 def patience_s(link: "Client") -> float:
     """Return how long one wait may last before the state is looked at again."""
     return SLICE_S if is_server(link) or is_engine(link) else POLL_S
-
-
-def others_running(link: "Client") -> list[str]:
-    """Let an embedded engine start nothing more; return the ids of what it runs."""
-    from tasky.client.local import LocalClient
-
-    if not isinstance(link, LocalClient) or link.core.dispatcher is None:
-        return []
-    link.core.dispatcher.drain()
-    return [running.claimed.uid for running in list(link.core.dispatcher.running.values())]
 
 
 def leave_at_once(link: "Client") -> None:

@@ -18,7 +18,6 @@ from tasky.cli.options import (
     is_engine,
     is_server,
     leave_at_once,
-    others_running,
     pass_setup,
 )
 from tasky.cli.output import Exit, Output, Stop, name_of
@@ -167,7 +166,6 @@ def _watch(w: _Watched) -> None:
             _interrupted(w)
         if not task.ended:
             _waited_too_long(w, task)
-        _wait_for_others(w)
     _print_end(w, task)
 
 
@@ -197,8 +195,8 @@ def _interrupted(w: _Watched) -> NoReturn:
     if not is_engine(w.link):
         text = f'interrupted; {short} goes on. "tasky cancel {short}" stops it.'
         raise Stop(Exit.INTERRUPTED, text)
-    w.out.note(f"tasky: {short} is asked to stop. Ctrl-C again leaves without waiting for it.")
     try:
+        w.out.note(f"tasky: {short} is asked to stop. Ctrl-C again leaves without waiting for it.")
         w.link.act(w.task.id, "cancel", reason="interrupted in the terminal")
         task = wait_for(w.link, w.task.id, None)
     except KeyboardInterrupt:
@@ -217,20 +215,6 @@ def _waited_too_long(w: _Watched, task: "Task") -> NoReturn:
         f"{name_of(task)} is still {task.status} after {w.timeout_s:g} s; it ran here, so it stops."
     )
     raise Stop(Exit.WAITED, text)
-
-
-def _wait_for_others(w: _Watched) -> None:
-    """Let tasks end that the engine began besides ours: it takes whatever is queued."""
-    others = others_running(w.link)
-    if not others:
-        return
-    names = ", ".join(uid[:8] for uid in others[:5])
-    w.out.note(
-        f"tasky: {len(others)} other queued tasks of this database were begun ({names}); "
-        "waiting for them, Ctrl-C stops them."
-    )
-    for uid in others:
-        wait_for(w.link, uid, None)
 
 
 def _print_end(w: _Watched, task: "Task") -> None:

@@ -1,6 +1,7 @@
 """Options and arguments that several commands have."""
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -55,3 +56,12 @@ def load_options(*, roots: bool = False) -> Callable[[Callable[..., Any]], Calla
         )(decorated)
 
     return decorate
+
+
+def local_zone() -> str | None:
+    """Return the IANA name of the zone of this machine, None when it is not to be found."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    if named:
+        return named if "/" in named or named == "UTC" else None
+    _, found, name = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    return name if found else None

@@ -176,7 +176,13 @@ class Client(Protocol):
         """
 
     def act_many(
-        self, q: str, action: str, *, reason: str = "", dry_run: bool = False
+        self,
+        q: str,
+        action: str,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+        tz: str | None = None,
     ) -> list[Outcome]:
         """Ask for an action on every task that fits a query; a dry run only tells what would be."""
 

@@ -331,11 +331,16 @@ class HttpClient:
         return wire.to_task(form)
 
     def act_many(
-        self, q: str, action: str, *, reason: str = "", dry_run: bool = False
+        self,
+        q: str,
+        action: str,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+        tz: str | None = None,
     ) -> list[Outcome]:
         body: dict[str, Any] = {"q": q, "action": action, "dry_run": dry_run}
-        if reason:
-            body["reason"] = reason
+        body |= {name: text for name, text in (("reason", reason), ("tz", tz)) if text}
         form = self._call("POST", f"{API}/tasks/actions", body, wait_s=MAX_WAIT_S)
         return [wire.to_outcome(entry) for entry in form["items"]]
 

@@ -264,12 +264,18 @@ class LocalClient:
         self.core.watch.wait_change(number, there, wait_s)
 
     def act_many(
-        self, q: str, action: str, *, reason: str = "", dry_run: bool = False
+        self,
+        q: str,
+        action: str,
+        *,
+        reason: str = "",
+        dry_run: bool = False,
+        tz: str | None = None,
     ) -> list[Outcome]:
         if action not in ACTIONS:
             why = f'"{action}" is none of {", ".join(ACTIONS)}'
             raise BadRequest(what="the action", why=why, errors=[FieldError("/action", why)])
-        found = self.core.store.lists.ids(q, now=self.core.clock.now())
+        found = self.core.store.lists.ids(q, now=self.core.clock.now(), tz=tz)
         return [self._act_one(uid, state, action, reason, dry_run) for _, uid, state in found]
 
     def _act_one(self, uid: str, state: str, action: str, reason: str, dry_run: bool) -> Outcome:
@@ -337,11 +343,12 @@ def own(
     samples: bool = True,
     threads: int = 4,
     roots: Sequence[str] = (),
+    only_new: bool = False,
     start: bool = True,
 ) -> LocalClient:
     """Return a client that owns a database file; with `engine`, tasks run in this process.
 
-    Without `start`, the caller starts the core when it is ready. Raises `DatabaseOwned` and the other
+    With `only_new`, only tasks that are submitted through it. Without `start`, the caller starts the core when it is ready. Raises `DatabaseOwned` and the other
     errors of opening.
     """
     options = Options(
@@ -352,6 +359,7 @@ def own(
         verb=verb,
         threads=threads,
         roots=roots,
+        only_new=only_new,
     )
     return _opened(options, start=start)
 

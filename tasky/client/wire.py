@@ -48,7 +48,7 @@ def dumps(value: Any, *, indent: bool = False) -> bytes:
 
 
 def task(t: Task) -> Json:
-    """A task, whole or shortened."""
+    """Return a task, whole or shortened."""
     form: Json = {
         "task_id": t.id,
         "worker": t.worker,
@@ -97,7 +97,7 @@ def task(t: Task) -> Json:
 
 
 def status(t: Task) -> Json:
-    """The short form of a task for who polls."""
+    """Return the short form of a task for who polls."""
     return {
         "task_id": t.id,
         "status": t.status,
@@ -304,7 +304,7 @@ def outcome(o: Outcome) -> Json:
 
 
 def error(e: TaskyError) -> Json:
-    """A problem document. Source: RFC 9457."""
+    """Return a problem document. Source: RFC 9457."""
     form: Json = {
         "type": f"urn:tasky:error:{e.code}",
         "title": e.code.replace("_", " "),
@@ -318,7 +318,7 @@ def error(e: TaskyError) -> Json:
 
 
 def submit(s: Submit) -> Json:
-    """A request for a task; options that have their default are left out."""
+    """Return a request for a task; options that have their default are left out."""
     form: Json = {"worker": s.worker, "config": s.config}
     for name in _OPTIONS:
         value = getattr(s, name)

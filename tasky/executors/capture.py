@@ -10,7 +10,27 @@ from typing import Any
 from tasky.worker import Line
 
 _line: contextvars.ContextVar[Line | None] = contextvars.ContextVar("tasky_line", default=None)
-_prints: contextvars.ContextVar[Line | None] = contextvars.ContextVar("tasky_prints", default=None)
+_prints: contextvars.ContextVar["_Prints | None"] = contextvars.ContextVar(
+    "tasky_prints", default=None
+)
+
+
+class _Prints:
+    """What an execution printed; lines go to its log when they are whole."""
+
+    def __init__(self, target: Line) -> None:
+        self._target = target
+        self._begun = ""
+
+    def write(self, text: str) -> None:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for whole in lines:
+            self._target.log("info", whole, "out")
+
+    def flush(self) -> None:
+        """Take what has no end of line as a line."""
+        if self._begun:
+            self.write("\n")
 
 
 class line:  # noqa: N801  # used as a statement: with capture.line(...)
@@ -24,11 +44,14 @@ class line:  # noqa: N801  # used as a statement: with capture.line(...)
 
     def __enter__(self) -> None:
         self._token = _line.set(self._target)
-        self._token_prints = _prints.set(self._target if self._prints else None)
+        self._token_prints = _prints.set(_Prints(self._target) if self._prints else None)
         if self._prints:
             _split_stdout()
 
     def __exit__(self, *_: object) -> None:
+        printed = _prints.get()
+        if printed is not None:
+            printed.flush()
         _line.reset(self._token)
         _prints.reset(self._token_prints)
 
@@ -90,8 +113,7 @@ class _SplitStream(io.TextIOBase):
         target = _prints.get()
         if target is None:
             return int(self._before.write(text))
-        if text.strip("\n"):
-            target.log("info", text.rstrip("\n"), "out")
+        target.write(text)
         return len(text)
 
     def flush(self) -> None:

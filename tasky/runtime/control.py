@@ -23,12 +23,14 @@ from tasky.runtime.dispatcher import Dispatcher
 from tasky.runtime.execution import Running
 from tasky.runtime.intake import MAX_TIMES
 from tasky.runtime.registry import Registry
+from tasky.runtime.service import log
 from tasky.states import ACTIONS, FINAL, OPEN, State
 from tasky.store import executions, tasks
 from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.tasks import Facts
 from tasky.store.writer import Transaction
+from tasky.worker import WorkerBase
 
 SQL = Queries("tasks")
 META = Queries("meta")
@@ -74,15 +76,17 @@ class Control:
                 what="times", why=f"it must be between 1 and {MAX_TIMES}",
                 errors=[FieldError("/times", f"must be between 1 and {MAX_TIMES}")],
             )  # fmt: skip
-        after = self._database.write().call(lambda tx: self._act_in(tx, task_id, wanted))
+        task, after = self._database.write().call(lambda tx: self._act_in(tx, task_id, wanted))
         if after is not None:
             after()
+        self._tell_worker(task, lambda instance: instance.update(task.uid, wanted.action))
 
-    def _act_in(self, tx: Transaction, task_id: int, wanted: Wanted) -> Callable[[], None] | None:
-        """Write the action; return what must follow the commit."""
+    def _act_in(
+        self, tx: Transaction, task_id: int, wanted: Wanted
+    ) -> tuple[Facts, Callable[[], None] | None]:
+        """Write the action; return the task as it was, and what must follow the commit."""
         task = tasks.facts(tx, task_id, self._db)
         _check(task, wanted)
-        self._tell_worker(task, wanted.action)
         steps = {
             "release": self._release,
             "run": self._run,
@@ -92,12 +96,17 @@ class Control:
             "resume": self._resume,
             "kill": self._kill,
         }
-        return steps[wanted.action](tx, task, wanted)
+        return task, steps[wanted.action](tx, task, wanted)
 
-    def _tell_worker(self, task: Facts, action: str) -> None:
+    def _tell_worker(self, task: Facts, tell: Callable[[WorkerBase], None]) -> None:
+        """Let a worker in class form hear of what is done; it cannot undo it by raising."""
         registered = self._registry.workers.get(task.worker)
-        if registered is not None and registered.spec.instance is not None:
-            registered.spec.instance.update(task.uid, action)
+        if registered is None or registered.spec.instance is None:
+            return
+        try:
+            tell(registered.spec.instance)
+        except Exception:
+            log.exception("the worker %s raised while it was told of a task", task.worker)
 
     # -- one method an action ------------------------------------------------------------------------
 
@@ -224,9 +233,7 @@ class Control:
             return task
 
         task = self._database.write().call(write)
-        registered = self._registry.workers.get(task.worker)
-        if registered is not None and registered.spec.instance is not None:
-            registered.spec.instance.delete(task.uid)
+        self._tell_worker(task, lambda instance: instance.delete(task.uid))
 
 
 def _check(task: Facts, wanted: Wanted) -> None:

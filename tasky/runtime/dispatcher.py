@@ -53,8 +53,10 @@ class Dispatcher:
         boot: int,
         roots: Sequence[str] = (),
         clock: Clock,
+        floor: int = 0,
     ) -> None:
         self.slots = slots
+        self._floor = floor
         self.running: dict[int, Running] = {}
         self._writer = writer
         self._executors = executors
@@ -131,7 +133,7 @@ class Dispatcher:
             room = min(free, self._room(worker_id) + freed[worker_id])
             if room <= 0:
                 continue
-            found = executions.heads(tx, worker_id, room)
+            found = executions.heads(tx, worker_id, room, self._floor)
             if len(found) < room:
                 spent.add(worker_id)
             candidates += found
@@ -200,7 +202,7 @@ class Dispatcher:
         )
 
     def _promote(self) -> None:
-        """The time of something queued has come."""
+        """Queue what had to wait for its time."""
 
         def write(tx: Transaction) -> None:
             rows = tx.execute(SQL.promote_due, {"now": tx.now}).fetchall()
@@ -230,7 +232,7 @@ class Dispatcher:
             log.warning("the end of execution %d was not written: %s", report.execution_id, problem)
 
     def _failed(self, report: Ended, error: BaseException) -> None:
-        """An end that could not be written is tried again: an end is never lost while we live."""
+        """Try again: an end is never lost while we live."""
         log.error("the end of execution %d was not written: %s", report.execution_id, error)
         if self._writer.broken is None:
             self._alarms.after(1.0, lambda: self._record(report))

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from tasky.errors import DatabaseDamaged, DatabaseProblem
+from tasky.errors import DatabaseDamaged, DatabaseForeign, DatabaseProblem
 from tasky.store.migrations import version_of
 from tasky.store.queries import Queries
 from tasky.store.writer import explain
@@ -50,6 +50,8 @@ def check(path: Path) -> None:
             finding = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
         except sqlite3.DatabaseError as problem:
+            if problem.sqlite_errorname == "SQLITE_NOTADB":
+                raise DatabaseForeign(db=path, why="its header is no SQLite header") from None
             raise explain(problem, str(path)) from None
     if finding != "ok":
         raise DatabaseDamaged(db=path, finding=finding)

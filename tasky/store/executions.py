@@ -100,9 +100,10 @@ class Recovered:
 # -- hot path 1: start ---------------------------------------------------------------------------
 
 
-def heads(tx: Transaction, worker_id: int, limit: int) -> list[Claimed]:
-    """Return the next executions of a worker in claim order."""
-    rows = tx.execute(SQL.heads, {"worker_id": worker_id, "limit": limit}).fetchall()
+def heads(tx: Transaction, worker_id: int, limit: int, floor: int = 0) -> list[Claimed]:
+    """Return the next executions of a worker in claim order, of tasks with an id above `floor`."""
+    values = {"worker_id": worker_id, "limit": limit, "floor": floor}
+    rows = tx.execute(SQL.heads, values).fetchall()
     return [Claimed(*row) for row in rows]
 
 
@@ -181,7 +182,7 @@ def _extras(tx: Transaction, report: Ended) -> None:
 
 
 def _end_singles(tx: Transaction, reports: Sequence[Ended]) -> None:
-    """A task with one execution ends as it did."""
+    """End tasks as their one execution did."""
     tx.executemany(TASKS.end_task, [(r.state, tx.now, r.task_id) for r in reports])
 
 

@@ -135,7 +135,7 @@ class Figures:
 
 
 def _within(value: float | None, least: int, most: int) -> float | None:
-    """An estimate never lies outside what was seen."""
+    """Return an estimate in seconds that lies within what was seen."""
     return None if value is None else _seconds(min(max(value, least), most))
 
 

@@ -218,3 +218,19 @@ def test_being_told_to_end_stops_the_task_first(tasky: Program, start: Start) ->
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert tasky("tasks", "--json").json["items"][0]["status"] == "cancelled"
+
+
+def test_a_database_that_an_engine_owns_can_be_looked_at_only(tasky: Program, start: Start) -> None:
+    owner = start("run", "blocks", "-w", "own.py", "--follow")
+    read_until(owner.stderr, "it began")
+    task = tasky("tasks", "-q").out.strip()
+    waiting = start("wait", task)
+
+    refused = tasky("cancel", task)
+
+    assert (refused.code, f"belongs to pid {owner.pid}" in refused.err) == (5, True)
+    assert tasky("show", task, "--json").json["status"] == "running"
+    owner.send_signal(signal.SIGINT)
+    said, _ = waiting.communicate(timeout=60)
+    assert (waiting.returncode, "cancelled" in said) == (1, True)
+    owner.communicate(timeout=60)

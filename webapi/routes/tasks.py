@@ -82,7 +82,9 @@ def submit(asked: Asked) -> Answer:
 def act_many(asked: Asked) -> Answer:
     asked.params()
     form = asked.form(BulkForm)
-    found = asked.client.act_many(form.q, form.action, reason=form.reason, dry_run=form.dry_run)
+    found = asked.client.act_many(
+        form.q, form.action, reason=form.reason, dry_run=form.dry_run, tz=form.tz
+    )
     return json({"items": [wire.outcome(o) for o in found], "counts": _counts(found)})
 
 

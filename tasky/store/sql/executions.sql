@@ -9,7 +9,8 @@ INSERT INTO execution (id, task_id, result_id, worker_id, state, priority, idx, 
 SELECT DISTINCT worker_id FROM execution WHERE state = 'queued' AND not_before IS NULL;
 
 -- heads --
--- The next executions of one worker in the order of the claim, with all their start needs.
+-- The next executions of one worker in the order of the claim, with all their start needs. An engine that
+-- runs only what it was asked for itself leaves older tasks to others (:floor).
 SELECT execution.id, execution.priority, execution.task_id, execution.result_id, execution.idx, execution.attempt,
        execution.crashes, task.uid, task.config, task.labels, task.timeout_us, task.max_attempts, result.times,
        execution.queued_at, execution.worker_id, task.pause_requested_at
@@ -17,6 +18,7 @@ SELECT execution.id, execution.priority, execution.task_id, execution.result_id,
   JOIN task ON task.id = execution.task_id
   JOIN result ON result.id = execution.result_id
  WHERE execution.worker_id = :worker_id AND execution.state = 'queued' AND execution.not_before IS NULL
+   AND execution.task_id > :floor
  ORDER BY execution.priority DESC, execution.id LIMIT :limit;
 
 -- start_execution --
