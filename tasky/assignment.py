@@ -20,14 +20,17 @@ MAX_OUTPUT_BYTES = 256 * 1024 * 1024
 
 
 def encodable(text: object) -> str:
-    """Return a text that UTF-8 can carry: lone surrogates (odd bytes of file names) become escapes."""
+    """Return a text that UTF-8 can carry: lone surrogates (odd bytes of file names) are escaped."""
     text = str(text)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How an execution ended. `output` is JSON unless it is large or bytes, then it comes in chunks."""
+    """How an execution ended.
+
+    `output` is JSON unless it is large or bytes, then it comes in chunks.
+    """
 
     state: State
     output: str | None = None
@@ -170,7 +173,8 @@ def _text(value: str) -> Outcome:
 def _large(data: bytes, kind: str) -> Outcome:
     if len(data) > MAX_OUTPUT_BYTES:
         raise ValueError(
-            f"the output has {len(data)} bytes, more than {MAX_OUTPUT_BYTES}; write it to a file instead"
+            f"the output has {len(data)} bytes, more than {MAX_OUTPUT_BYTES}; "
+            "write it to a file instead"
         )
     chunks = [data[n : n + CHUNK_BYTES] for n in range(0, len(data), CHUNK_BYTES)]
     return Outcome(State.SUCCEEDED, None, kind, len(data), chunks)

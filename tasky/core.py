@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasky import files
 from tasky.clock import Clock, SystemClock
@@ -24,7 +24,6 @@ from tasky.runtime.hooks import Hooks
 from tasky.runtime.intake import Intake
 from tasky.runtime.journal import Journal
 from tasky.runtime.maintenance import Maintenance
-from tasky.runtime.ports import Executor
 from tasky.runtime.registry import Registered, Registry
 from tasky.runtime.reports import Reports
 from tasky.runtime.system import figures
@@ -39,6 +38,9 @@ from tasky.store.writer import Fact, Transaction, Writer
 from tasky.tokens import new_token
 from tasky.worker import WorkerSpec
 
+if TYPE_CHECKING:
+    from tasky.runtime.ports import Executor
+
 META = Queries("meta")
 SAMPLES = "sample_workers"
 GRACE_S = 10.0
@@ -50,9 +52,9 @@ log = logging.getLogger("tasky.core")
 class Options:
     """How a core is started. `verb` is what its owner calls itself to others.
 
-    Without `engine` nothing is run, tasks only wait in the file; an engine that is `only_new` runs what is
-    submitted to it and leaves the tasks that were there before to the next one; without `writable` the file is only
-    looked at, and may have another owner.
+    Without `engine` nothing is run, tasks only wait in the file; an engine that is `only_new` runs
+    what is submitted to it and leaves the tasks that were there before to the next one; without
+    `writable` the file is only looked at, and may have another owner.
     """
 
     path: Path | str
@@ -191,7 +193,7 @@ class Core:
             self._owner.announce(address, token)
         return token
 
-    # -- what happens after each commit -------------------------------------------------------------
+    # -- what happens after each commit ------------------------------------------------------------
 
     def _heard(self, facts: list[Fact]) -> None:
         self.watch.heard(facts)
@@ -251,7 +253,10 @@ class Core:
         queue: str | None = None,
         actor: str = "",
     ) -> None:
-        """Switch a worker or change its limits; queued tasks feel it at once. Raises `WorkerUnknown`."""
+        """Switch a worker or change its limits; queued tasks feel it at once.
+
+        Raises `WorkerUnknown`.
+        """
         registered = self.registry.get(name)
         row = next(r for r in self.store.workers.all() if r.id == registered.row_id)
         if enabled is not None:

@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: `pointer` is a JSON pointer (RFC 6901) into the request, `detail` a sentence."""
+    """One wrong field: `pointer` is a JSON pointer (RFC 6901) into the request, `detail` a
+    sentence.
+    """
 
     pointer: str
     detail: str
@@ -75,8 +77,8 @@ class NotFound(TaskyError):
 
 
 class TaskUnknown(NotFound):
-    """There is no task {id} in {db}. "tasky tasks" lists the tasks there are; ended ones are removed
-    by retention.
+    """There is no task {id} in {db}. "tasky tasks" lists the tasks there are; ended ones are
+    removed by retention.
     """
 
     code = "task_unknown"
@@ -116,7 +118,9 @@ class QueryInvalid(BadRequest):
 
 
 class SettingsInvalid(BadRequest):
-    """The settings in {file} are wrong, nothing was started: {why}. Correct the file and start again."""
+    """The settings in {file} are wrong, nothing was started: {why}. Correct the file and start
+    again.
+    """
 
     code, serve_exit_code = "settings_invalid", 78
 
@@ -149,13 +153,17 @@ class Conflict(TaskyError):
 
 
 class StatusConflict(Conflict):
-    """{id} is {state} since {since}; {action} is possible only when {states}. Nothing was changed."""
+    """{id} is {state} since {since}; {action} is possible only when {states}.
+    Nothing was changed.
+    """
 
     code = "status_conflict"
 
 
 class WorkerDisabled(Conflict):
-    """The worker {name} is disabled{why}. Nothing was submitted; enable it first, or use another."""
+    """The worker {name} is disabled{why}. Nothing was submitted; enable it first, or use
+    another.
+    """
 
     code = "worker_disabled"
 
@@ -239,21 +247,25 @@ class DatabaseProblem(TaskyError):
 
 
 class DatabaseOwned(DatabaseProblem):
-    """{db} belongs to pid {pid} (tasky {verb}, since {since}). {hint} A database never has two owners."""
+    """{db} belongs to pid {pid} (tasky {verb}, since {since}). {hint} A database never has two
+    owners.
+    """
 
     code, serve_exit_code = "database_owned", 69
 
 
 class DatabaseNewer(DatabaseProblem):
-    """{db} was written by Tasky with schema {theirs}, this is schema {ours}. It was not touched. Use the
-    Tasky that wrote it or a later one.
+    """{db} was written by Tasky with schema {theirs}, this is schema {ours}. It was not touched.
+    Use the Tasky that wrote it or a later one.
     """
 
     code, serve_exit_code = "database_newer", 76
 
 
 class DatabaseDamaged(DatabaseProblem):
-    """{db} failed its check: {finding}. Nothing was written. "tasky db restore FILE" brings a backup back."""
+    """{db} failed its check: {finding}. Nothing was written. "tasky db restore FILE" brings a
+    backup back.
+    """
 
     code, serve_exit_code = "database_damaged", 65
 
@@ -265,14 +277,16 @@ class DatabaseForeign(DatabaseProblem):
 
 
 class DatabaseUnwritable(DatabaseProblem):
-    """{db} cannot be written ({why}). Check the folder and its rights, or give another path with --db."""
+    """{db} cannot be written ({why}). Check the folder and its rights, or give another path with
+    --db.
+    """
 
     code, serve_exit_code = "database_unwritable", 73
 
 
 class DiskFull(DatabaseProblem):
-    """No space left for {db}: new tasks and changes are refused, reading and cancel still work. Free
-    some space; Tasky recovers by itself.
+    """No space left for {db}: new tasks and changes are refused, reading and cancel still work.
+    Free some space; Tasky recovers by itself.
     """
 
     code, status, serve_exit_code = "disk_full", 507, 73
@@ -285,8 +299,8 @@ class Busy(DatabaseProblem):
 
 
 class OutcomeUnknown(DatabaseProblem):
-    """The answer did not come within {seconds} s, so the change may or may not be there. Look before
-    you repeat it, or repeat it with the same idempotency key.
+    """The answer did not come within {seconds} s, so the change may or may not be there. Look
+    before you repeat it, or repeat it with the same idempotency key.
     """
 
     code = "outcome_unknown"
@@ -296,16 +310,16 @@ class OutcomeUnknown(DatabaseProblem):
 
 
 class ServerUnreachable(TaskyError):
-    """No server answers at {url} ({reason}). Nothing was changed. Start it there with "tasky serve", or
-    leave out --url to work on the database file.
+    """No server answers at {url} ({reason}). Nothing was changed. Start it there with "tasky
+    serve", or leave out --url to work on the database file.
     """
 
     code, status = "server_unreachable", 503
 
 
 class Stopping(TaskyError):
-    """The server is stopping: new starts are refused, queued tasks stay in the database. Try again when
-    it is back.
+    """The server is stopping: new starts are refused, queued tasks stay in the database. Try again
+    when it is back.
     """
 
     code, status = "stopping", 503
@@ -338,6 +352,8 @@ class WaitedTooLong(TaskyError):
 
 
 class Internal(TaskyError):
-    """Tasky made an error ({kind}, report {id}). Nothing was changed. The report is in the server's log."""
+    """Tasky made an error ({kind}, report {id}). Nothing was changed. The report is in the server's
+    log.
+    """
 
     code, status = "internal", 500

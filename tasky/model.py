@@ -45,7 +45,10 @@ class NotLoaded(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """What went wrong in an execution. `traceback` is for the author of the worker, may be empty."""
+    """What went wrong in an execution.
+
+    `traceback` is for the author of the worker, may be empty.
+    """
 
     type: str
     message: str

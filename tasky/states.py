@@ -8,7 +8,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a task or an execution is. A wish (cancel, pause) is a column with a time, not a state."""
+    """Where a task or an execution is.
+
+    A wish (cancel, pause) is a column with a time, not a state.
+    """
 
     NEW = "new"  # held: waits for a release
     QUEUED = "queued"  # waits for a slot, a limit or its time
@@ -78,7 +81,10 @@ EDGES: dict[tuple[State, Step], State] = {
     **{(state, Step.REQUEUE): S.QUEUED for state in ACTIVE},
     **{(state, Step.RERUN): S.QUEUED for state in FINAL},
 }
-"""Every edge there is. Paused before its start is the same state; `EDGES_UNSTARTED` tells its ways out."""
+"""Every edge there is.
+
+Paused before its start is the same state; `EDGES_UNSTARTED` tells its ways out.
+"""
 
 EDGES_UNSTARTED: dict[tuple[State, Step], State] = {
     (S.PAUSED, Step.RESUME): S.QUEUED,

@@ -1,7 +1,7 @@
 """Tokens: `tsk_`, 32 random base62 characters, 6 of a checksum that finds typing errors offline.
 
-The prefix lets scanners of repositories find one that was published by mistake. 32 characters of base62 are
-190 bits.
+The prefix lets scanners of repositories find one that was published by mistake. 32 characters of
+base62 are 190 bits.
 """
 
 import secrets

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ from tasky.cancel import Token
 from tasky.schema import ConfigSchema
 
 if TYPE_CHECKING:
+    import subprocess
+
     from tasky.files import Files
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -152,13 +153,13 @@ def worker(
 ) -> F | Callable[[F], F]:
     """Make a typed function (or a `WorkerBase` class) a worker; the signature is its config.
 
-    `timeout`, `backoff` and `backoff_max` are seconds. `idempotent` says that running it twice does no
-    harm: after a crash of the server it starts again by itself. A failed attempt is repeated up to
-    `max_attempts` times in all, after backoff · 2ⁿ seconds with jitter, unless it raised one of
+    `timeout`, `backoff` and `backoff_max` are seconds. `idempotent` says that running it twice does
+    no harm: after a crash of the server it starts again by itself. A failed attempt is repeated up
+    to `max_attempts` times in all, after backoff · 2ⁿ seconds with jitter, unless it raised one of
     `no_retry`. `capture_prints` puts what the code prints into the log.
 
-    Raises ValueError for a name that is reserved or malformed, TypeError for a signature that cannot
-    be a config.
+    Raises ValueError for a name that is reserved or malformed, TypeError for a signature that
+    cannot be a config.
     """
 
     def mark(target: F) -> F:
@@ -302,10 +303,10 @@ class Context:
         return Files(self._roots)
 
     def checkpoint(self, name: str = "") -> None:
-        """Obey a wish here, if there is one: stand still while paused, raise `Cancelled` on a cancel.
+        """Obey a wish, if there is one: stand still while paused, raise `Cancelled` on a cancel.
 
-        Costs well under a microsecond without a wish, so call it in every loop. `name` tells people how
-        far the code is.
+        Costs well under a microsecond without a wish, so call it in every loop. `name` tells people
+        how far the code is.
         """
         if name:
             self._line.checkpoint(name)
@@ -379,7 +380,8 @@ class Context:
         """Run a program that dies with the task; its lines go to the log, stdout is returned too.
 
         No shell. A cancel sends SIGTERM to its process group, SIGKILL after `grace` seconds. Raises
-        `Cancelled` then, and `subprocess.CalledProcessError` for an exit code other than 0 if `check`.
+        `Cancelled` then, and `subprocess.CalledProcessError` for an exit code other than 0 if
+        `check`.
         """
         from tasky.subprocesses import run
 
@@ -391,7 +393,7 @@ class Context:
 
 
 class ContextLogger(logging.LoggerAdapter[logging.Logger]):
-    """Gives `debug … exception` with the usual `%` arguments; every line lands in the task's log."""
+    """Gives `debug … exception` with the usual `%` arguments; every line goes to the task's log."""
 
     def __init__(self, line: Line) -> None:
         super().__init__(logging.getLogger("tasky.task"), {})

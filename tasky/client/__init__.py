@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 def connect(url_or_path: str | Path, *, token: str | None = None) -> "Session":
     """Return the verbs of `Tasky` for a running server.
 
-    Takes the address of a server, or the path of a database whose owner serves it; the owner's local
-    token is found beside the file. Raises `ServerUnreachable` when nobody answers there.
+    Takes the address of a server, or the path of a database whose owner serves it; the owner's
+    local token is found beside the file. Raises `ServerUnreachable` when nobody answers there.
     """
     from tasky.client.http import HttpClient
     from tasky.client.session import Session

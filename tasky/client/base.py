@@ -1,7 +1,7 @@
 """The one interface all front ends hold. REST, TUI and CLI show what it offers, and nothing else.
 
-Every method raises the errors of `tasky.errors`; a REST client raises the same classes. Times are µs,
-waits seconds; `id` may be a unique prefix.
+Every method raises the errors of `tasky.errors`; a REST client raises the same classes. Times are
+µs, waits seconds; `id` may be a unique prefix.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ EFFECTS: dict[str, Callable[[Task], bool]] = {
 
 
 class Output(NamedTuple):
-    """What an execution gave: `kind` is json, text, bytes or None for nothing; `chunks` its bytes."""
+    """What an execution gave: `kind` is json, text, bytes or None (nothing); `chunks` its bytes."""
 
     kind: str | None
     size: int

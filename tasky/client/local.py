@@ -46,7 +46,7 @@ class LocalClient:
         """Return a client of the same core for somebody else."""
         return LocalClient(self.core, actor, owns_core=False)
 
-    # -- workers -------------------------------------------------------------------------------------
+    # -- workers -----------------------------------------------------------------------------------
 
     def workers(self) -> tuple[list[Worker], list[NotLoaded]]:
         registered = sorted(self.core.registry.workers.items())
@@ -82,7 +82,7 @@ class LocalClient:
     def worker_stats(self, name: str, since: int | None = None) -> WorkerStats:
         return self.core.reports.worker(name, since)
 
-    # -- submit --------------------------------------------------------------------------------------
+    # -- submit ------------------------------------------------------------------------------------
 
     def submit(self, request: Submit) -> Task:
         return self.submit_many([request])[0]
@@ -101,7 +101,7 @@ class LocalClient:
     def check(self, request: Submit) -> None:
         self.core.intake.checked(request)
 
-    # -- look ----------------------------------------------------------------------------------------
+    # -- look --------------------------------------------------------------------------------------
 
     def _number(self, id: str) -> int:  # noqa: A002
         return self.core.store.tasks.resolve(id)[0]
@@ -229,7 +229,7 @@ class LocalClient:
     def task_stats(self, id: str) -> TaskStats:  # noqa: A002
         return self.core.reports.task(*self.core.store.tasks.resolve(id))
 
-    # -- control -------------------------------------------------------------------------------------
+    # -- control -----------------------------------------------------------------------------------
 
     def act(
         self,
@@ -298,7 +298,7 @@ class LocalClient:
     def delete(self, id: str, *, version: int | None = None) -> None:  # noqa: A002
         self.core.control.delete(self._number(id), self.actor, version)
 
-    # -- the whole -----------------------------------------------------------------------------------
+    # -- the whole ---------------------------------------------------------------------------------
 
     def stats(
         self,
@@ -319,7 +319,10 @@ class LocalClient:
 
 
 def look_at(path: Path, workers: Sequence[str] = (), *, samples: bool = True) -> LocalClient:
-    """Return a client that only reads a database file, whoever owns it; a missing file reads as empty."""
+    """Return a client that only reads a database file, whoever owns it.
+
+    A missing file reads as empty.
+    """
     shown: Path | str = path if path.exists() else ":memory:"
     writable = shown == ":memory:"
     return _opened(
@@ -348,8 +351,8 @@ def own(
 ) -> LocalClient:
     """Return a client that owns a database file; with `engine`, tasks run in this process.
 
-    With `only_new`, only tasks that are submitted through it. Without `start`, the caller starts the core when it is ready. Raises `DatabaseOwned` and the other
-    errors of opening.
+    With `only_new`, only tasks that are submitted through it. Without `start`, the caller starts
+    the core when it is ready. Raises `DatabaseOwned` and the other errors of opening.
     """
     options = Options(
         path=path,

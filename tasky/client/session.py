@@ -124,9 +124,9 @@ class Session:
     ) -> TaskHandle:
         """Submit one task; it is durable when this returns.
 
-        `options` are those of a submit: timeout_s, priority (−100..100), queue, labels, not_before (µs,
-        datetime or ISO text), delay_s, times, hold, key, max_attempts, idempotency_key.
-        Raises `WorkerUnknown`, `ConfigInvalid` with every wrong field, and the like.
+        `options` are those of a submit: timeout_s, priority (−100..100), queue, labels, not_before
+        (µs, datetime or ISO text), delay_s, times, hold, key, max_attempts, idempotency_key. Raises
+        `WorkerUnknown`, `ConfigInvalid` with every wrong field, and the like.
         """
         request = _request({"worker": self._name(worker), "config": config or {}, **options})
         return TaskHandle(self.client, self.client.submit(request))
@@ -186,9 +186,9 @@ class Session:
 class Tasky(Session):
     """An engine in this process on a database file, or on ":memory:".
 
-    Loads the sample workers, the entry points and `workers` (modules, folders, `.py` files); starts at
-    once, stops with `close()` or at the end of a `with` block. File workers keep to `roots`. Raises
-    `DatabaseOwned` when another process has the file.
+    Loads the sample workers, the entry points and `workers` (modules, folders, `.py` files); starts
+    at once, stops with `close()` or at the end of a `with` block. File workers keep to `roots`.
+    Raises `DatabaseOwned` when another process has the file.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class Tasky(Session):
     def on(
         self, event: str, handler: Callable[..., None], params: Mapping[str, Any] | None = None
     ) -> None:
-        """Call `handler(event, params)` after each commit with that event (GoWork's ids or Tasky's).
+        """Call `handler(event, params)` after each commit with that event (GoWork's id or Tasky's).
 
         Raises `Conflict` when the event has a handler already; what a handler raises is logged.
         """

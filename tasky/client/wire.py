@@ -1,7 +1,7 @@
 """The one JSON form of everything: what REST sends, what `--json` prints, what a REST client reads.
 
-Names are snake_case, times ISO 8601 UTC with milliseconds, durations seconds. Models use µs inside, so a
-value that went over the wire comes back rounded to the millisecond.
+Names are snake_case, times ISO 8601 UTC with milliseconds, durations seconds. Models use µs inside,
+so a value that went over the wire comes back rounded to the millisecond.
 """
 
 from collections.abc import Callable, Mapping, Sequence

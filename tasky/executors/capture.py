@@ -104,7 +104,7 @@ class Capture:
 
 
 class _SplitStream(io.TextIOBase):
-    """Stands for stdout: what an execution prints goes to its log, all else where it went before."""
+    """Stands for stdout: what an execution prints goes to its log, all else goes on as before."""
 
     def __init__(self, before: Any) -> None:
         self._before = before

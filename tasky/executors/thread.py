@@ -15,8 +15,8 @@ ABANDONED_MAX = 8
 class ThreadExecutor:
     """A pool of daemon threads; grows to `slots` as it is used.
 
-    A thread cannot be killed. One that is abandoned goes on until its code returns, then ends; a fresh
-    thread takes its slot, and whatever it reports is refused by the fence.
+    A thread cannot be killed. One that is abandoned goes on until its code returns, then ends; a
+    fresh thread takes its slot, and whatever it reports is refused by the fence.
     """
 
     name = "thread"

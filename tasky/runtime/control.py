@@ -62,8 +62,8 @@ class Control:
     def act(self, task_id: int, wanted: Wanted) -> None:
         """Do what is wanted, or raise why not.
 
-        Raises `StatusConflict` when the state does not allow it, `NotSupported` when the worker cannot,
-        `BadRequest`, `ConfigInvalid`, `TaskUnknown`, `VersionConflict`.
+        Raises `StatusConflict` when the state does not allow it, `NotSupported` when the worker
+        cannot, `BadRequest`, `ConfigInvalid`, `TaskUnknown`, `VersionConflict`.
         """
         if wanted.action not in ACTIONS:
             names = ", ".join(ACTIONS)
@@ -105,10 +105,10 @@ class Control:
             return
         try:
             tell(registered.spec.instance)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a worker's code raises anything; it is logged
             log.exception("the worker %s raised while it was told of a task", task.worker)
 
-    # -- one method an action ------------------------------------------------------------------------
+    # -- one method an action ----------------------------------------------------------------------
 
     def _release(self, tx: Transaction, task: Facts, wanted: Wanted) -> None:
         tasks.move_unstarted(
@@ -174,7 +174,7 @@ class Control:
         if self._dispatcher is not None:
             self._dispatcher.cut(running, State.KILLED, why, Reason.KILLED)
 
-    # -- help ----------------------------------------------------------------------------------------
+    # -- help --------------------------------------------------------------------------------------
 
     def _running(self, task: Facts) -> bool:
         return self._dispatcher is not None and bool(self._dispatcher.of_task(task.id))
@@ -189,7 +189,7 @@ class Control:
         if action not in supports:
             raise NotSupported(worker=task.worker, action=action, why=why)
 
-    # -- config and removal --------------------------------------------------------------------------
+    # -- config and removal ------------------------------------------------------------------------
 
     def set_config(
         self, task_id: int, config: dict[str, Any], actor: str, version: int | None = None
@@ -207,14 +207,18 @@ class Control:
             if not tx.execute(SQL.set_config, {"id": task.id, "config": text}).fetchall():
                 raise StatusConflict(
                     id=task.uid[:8], state=task.state, since=iso(task.since),
-                    action="a change of its config", states="new, queued or paused before the start",
+                    action="a change of its config",
+                    states="new, queued or paused before the start",
                 )  # fmt: skip
             tx.event("task.changed", actor=actor, task_id=task.id, state=task.state)
 
         self._database.write().call(write)
 
     def delete(self, task_id: int, actor: str, version: int | None = None) -> None:
-        """Remove an ended task with its results and logs. Raises `StatusConflict` before the end."""
+        """Remove an ended task with its results and logs.
+
+        Raises `StatusConflict` before the end.
+        """
 
         def write(tx: Transaction) -> Facts:
             task = tasks.facts(tx, task_id, self._db)

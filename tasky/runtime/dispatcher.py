@@ -96,7 +96,7 @@ class Dispatcher:
         """Look at the queue of a worker again, after its limits changed."""
         self._writer.post(lambda tx: tx.ready.add(worker_id))
 
-    # -- the claim: at the end of each transaction --------------------------------------------------
+    # -- the claim: at the end of each transaction -------------------------------------------------
 
     def claim(self, tx: Transaction) -> None:
         """Fill the free slots within `tx`; they are handed over once it is durable."""
@@ -245,7 +245,8 @@ class Dispatcher:
     def _backoff_s(running: Running) -> float:
         """Return backoff · 2ⁿ with full jitter in its upper half.
 
-        Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015), equal jitter.
+        Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog (2015), equal
+        jitter.
         """
         spec = running.spec
         full = min(spec.backoff_max_s, spec.backoff_s * 2.0 ** min(running.claimed.attempt - 1, 64))
@@ -305,7 +306,7 @@ class Dispatcher:
         """Ask all code to stop and wait for it; return what went on after `grace_s`."""
         self.drain()
         with contextlib.suppress(TaskyError):
-            # A claim under way is handed over before this returns, so that it hears of the stop too.
+            # A claim under way is handed over before this returns, so it hears of the stop too.
             self._writer.call(lambda tx: None)
         for running in list(self.running.values()):
             running.token.cancel(Reason.SHUTDOWN, "the server was stopped")

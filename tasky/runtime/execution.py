@@ -31,7 +31,8 @@ _encode = msgspec.json.encode
 class Running:
     """The line of one execution: takes progress and log, records pauses, makes the final report.
 
-    The code calls it from its own thread (and from threads of its own), the journal collects from it.
+    The code calls it from its own thread (and from threads of its own), the journal collects from
+    it.
     """
 
     __slots__ = (

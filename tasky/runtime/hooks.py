@@ -1,4 +1,4 @@
-"""Handlers that hear of events after the commit, in a thread of their own; a raising one is logged."""
+"""Handlers hear of events after the commit, in a thread of their own; a raising one is logged."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -45,7 +45,8 @@ class Hooks:
     def on(self, name: str, handler: Handler, params: Mapping[str, Any] | None = None) -> None:
         """Call `handler(event, params)` after each commit with an event of that name.
 
-        `name` is one of Tasky's or of GoWork's ten. Raises `Conflict` when it has a handler already.
+        `name` is one of Tasky's or of GoWork's ten. Raises `Conflict` when it has a handler
+        already.
         """
         if name in self._handlers:
             raise Conflict(object=f"the handler of {name}")
@@ -81,7 +82,7 @@ class Hooks:
         handler, params = self._handlers[name]
         try:
             handler(event, params)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a handler raises anything; it is logged
             log.exception("the handler of %s failed for event %d", name, event.id)
 
     def _event(self, fact: Fact) -> Event:

@@ -14,10 +14,10 @@ class Executor(Protocol):
         """Begin at once in a slot that the caller knows to be free; must not block."""
 
     def abandon(self, execution_id: int) -> None:
-        """Give up on code that does not end: kill it, or replace the slot if it cannot be killed."""
+        """Give up on code that does not end: kill it, or replace the slot if that is impossible."""
 
     def stack(self, execution_id: int) -> list[str]:
-        """Return the frames of running code, outermost first; empty where there is no look inside."""
+        """Return the frames of running code, outermost first; empty if there is no look inside."""
 
     @property
     def abandoned(self) -> int:

@@ -30,7 +30,7 @@ class Reports:
         self._dispatcher = dispatcher
         self._clock = clock
 
-    # -- statistics ----------------------------------------------------------------------------------
+    # -- statistics --------------------------------------------------------------------------------
 
     def stats(
         self,
@@ -136,7 +136,7 @@ class Reports:
             run_s=_summary(runs),
         )
 
-    # -- why -----------------------------------------------------------------------------------------
+    # -- why ---------------------------------------------------------------------------------------
 
     def why(self, task: Task) -> Why:
         """Say why a task is where it is, and what would help."""
@@ -182,7 +182,7 @@ class Reports:
         return Why(reason=blockers[0][0], text=blockers[0][1], blockers=[b[1] for b in blockers])
 
     def _blockers(self, task: Task) -> Iterable[tuple[str, str]]:
-        """Yield (code, sentence) for all that keeps a queued task from starting, the hardest first."""
+        """Yield (code, sentence) for all that keeps a queued task from starting, hardest first."""
         registered = self._registry.workers.get(task.worker)
         if self._dispatcher is None:
             yield "no_engine", 'Nothing runs tasks on this database now. Start "tasky serve".'
@@ -218,8 +218,8 @@ class Reports:
             yield (
                 "threads_stuck",
                 (
-                    f"{self._dispatcher.abandoned} threads ignore cancel, the limit. New starts wait until "
-                    "one ends or the server is restarted."
+                    f"{self._dispatcher.abandoned} threads ignore cancel, the limit. "
+                    "New starts wait until one ends or the server is restarted."
                 ),
             )
         if len(running) >= self._dispatcher.slots:

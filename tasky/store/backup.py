@@ -17,8 +17,8 @@ from tasky.store.writer import explain
 def backup(source: Path, target: Path) -> Path:
     """Copy a database that may be in use; only a checked file ever appears under the target's name.
 
-    Raises `DatabaseProblem` when the target exists or cannot be written, `DatabaseDamaged` when the copy
-    fails its check.
+    Raises `DatabaseProblem` when the target exists or cannot be written, `DatabaseDamaged` when the
+    copy fails its check.
     """
     if target.exists():
         raise DatabaseProblem(db=target, why="it exists already", hint="Choose another file name.")
@@ -62,8 +62,9 @@ def check(path: Path) -> None:
 def restore(source: Path, target: Path) -> Path | None:
     """Put a checked backup in the place of a database that nobody owns; keep the replaced file.
 
-    Returns where the replaced file went. The restored database gets a new epoch, so that reports about
-    the old one are refused. Raises `DatabaseDamaged` and the like when the backup is not good.
+    Returns where the replaced file went. The restored database gets a new epoch, so that reports
+    about the old one are refused. Raises `DatabaseDamaged` and the like when the backup is not
+    good.
     """
     check(source)
     draft = target.with_name(f"{target.name}.restore-{os.getpid()}")
@@ -86,7 +87,7 @@ def _set_aside(target: Path) -> Path | None:
         contextlib.suppress(sqlite3.DatabaseError),
         contextlib.closing(sqlite3.connect(target, isolation_level=None)) as connection,
     ):
-        # Folds the WAL into the file, so that what is kept is one file; a damaged one is kept as it is.
+        # Folds the WAL into the file, so that one file is kept; a damaged one is kept as it is.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     moment = time.strftime("%Y%m%d-%H%M%S")
     kept = free_name(target.with_name(f"{target.name}.replaced-{moment}"))

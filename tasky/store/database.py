@@ -54,8 +54,8 @@ class Database:
     ) -> None:
         """Open `path`, making it if it is missing; ":memory:" gives one that ends with the process.
 
-        `check` looks at every page first. Raises `DatabaseForeign`, `DatabaseNewer`, `DatabaseDamaged`,
-        `DatabaseUnwritable`.
+        `check` looks at every page first. Raises `DatabaseForeign`, `DatabaseNewer`,
+        `DatabaseDamaged`, `DatabaseUnwritable`.
         """
         self.clock = clock or SystemClock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -211,7 +211,7 @@ def _look_at_folder(path: Path, writable: bool) -> None:
 
 
 def _create(path: Path) -> None:
-    """Make an empty database beside its place and move it there whole: a crash leaves none or all."""
+    """Make an empty database beside its place, move it there whole: a crash leaves none or all."""
     draft = path.with_name(f"{path.name}.new-{os.getpid()}")
     with _explained(path):
         os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))

@@ -1,7 +1,7 @@
 """Executions: the queue, and the two hot paths of the store, starting and ending many at once.
 
-Both paths run each statement over the whole set at once, and look at single rows only when a report did
-not count.
+Both paths run each statement over the whole set at once, and look at single rows only when a report
+did not count.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tasky.store import logs, stats
 from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.results import derive
-from tasky.store.writer import Transaction
+from tasky.store.writer import Fact, Transaction
 
 SQL = Queries("executions")
 TASKS = Queries("tasks")
@@ -58,9 +58,9 @@ class Claimed:
 class Ended:
     """The report that an execution came to an end.
 
-    `output`, `error` and `progress` are JSON; a large output comes as `chunks` instead. `retry_at` (µs)
-    asks for another attempt. `log` are the last lines, `log_cut` the sequence numbers (first, end) between
-    head and tail that go.
+    `output`, `error` and `progress` are JSON; a large output comes as `chunks` instead. `retry_at`
+    (µs) asks for another attempt. `log` are the last lines, `log_cut` the sequence numbers (first,
+    end) between head and tail that go.
     """
 
     execution_id: int
@@ -90,7 +90,7 @@ class Ended:
 
 @dataclass(slots=True)
 class Recovered:
-    """What start-up did with what the last owner left: queued again, lost, quarantined (task ids)."""
+    """What start-up did with the last owner's tasks: queued again, lost, quarantined (ids)."""
 
     queued: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -112,14 +112,12 @@ def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:
     now = tx.now
     tx.executemany(SQL.start_execution, [(now, now, c.fence, c.execution_id) for c in claimed])
     tx.executemany(TASKS.start_task, [(now, c.execution_id, c.attempt, c.task_id) for c in claimed])
-    for c in claimed:
+    for number, c in enumerate(claimed, start=tx.take_ids("event", len(claimed))):
         c.started_at = now
-        tx.event(
-            "execution.started",
-            actor="engine",
-            task_id=c.task_id,
-            execution_id=c.execution_id,
-            state=RUNNING,
+        tx.facts.append(
+            Fact(
+                number, now, "execution.started", "engine", c.task_id, c.execution_id, None, RUNNING
+            )
         )
 
 
@@ -154,7 +152,7 @@ def end(tx: Transaction, reports: list[Ended]) -> list[bool]:
 
 
 def _those_that_counted(tx: Transaction, reports: list[Ended]) -> list[Ended]:
-    """Return the reports whose end this transaction wrote; of two about one execution, the first."""
+    """Return the reports whose end this transaction wrote; of two on one execution, the first."""
     counted: dict[int, Ended] = {}
     for r in reports:
         values = {"id": r.execution_id, "fence": r.fence, "state": r.state, "now": tx.now}
@@ -171,13 +169,18 @@ def _extras(tx: Transaction, report: Ended) -> None:
     if report.chunks:
         rows = [(report.execution_id, seq, data) for seq, data in enumerate(report.chunks)]
         tx.executemany(SQL.insert_chunk, rows)
-    tx.event(
-        "execution.ended",
-        actor=report.actor,
-        task_id=report.task_id,
-        execution_id=report.execution_id,
-        state=report.state,
-        payload=report.error,
+    tx.facts.append(
+        Fact(
+            tx.take_ids("event"),
+            tx.now,
+            "execution.ended",
+            report.actor,
+            report.task_id,
+            report.execution_id,
+            None,
+            report.state,
+            report.error,
+        )
     )
 
 

@@ -1,7 +1,7 @@
-"""The steps from each schema to the next, applied by sqlite-utils; all or nothing, a copy made first.
+"""The steps from each schema to the next, applied by sqlite-utils; all or nothing, after a copy.
 
-One function per step, never edited after a release. `PRAGMA user_version` repeats the number of steps,
-so that opening a current database needs no look into the record.
+One function per step, never edited after a release. `PRAGMA user_version` repeats the number of
+steps, so that opening a current database needs no look into the record.
 """
 
 import sqlite3
@@ -30,8 +30,8 @@ SCHEMA = len(STEPS)
 def version_of(connection: sqlite3.Connection, path: str) -> int:
     """Return the schema of an open database, 0 for a new one.
 
-    Raises `DatabaseForeign` when the tables are somebody else's, `DatabaseNewer` when they come from a
-    later Tasky.
+    Raises `DatabaseForeign` when the tables are somebody else's, `DatabaseNewer` when they come
+    from a later Tasky.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     mark = int(connection.execute("PRAGMA application_id").fetchone()[0])

@@ -1,7 +1,7 @@
 """One owner per database: a lock for life, and a note that tells others where the owner answers.
 
-The lock is `flock` on `<db>.lock`; who holds it lives. The runtime file `<db>.run` is only for messages
-and for attaching: what it says is never taken as a proof that somebody lives.
+The lock is `flock` on `<db>.lock`; who holds it lives. The runtime file `<db>.run` is only for
+messages and for attaching: what it says is never taken as a proof that somebody lives.
 """
 
 import errno
@@ -21,7 +21,7 @@ LOOK_S = 0.02
 
 
 class Runtime(msgspec.Struct, frozen=True):
-    """What an owner says about itself: process, verb, start (µs), and how to reach it, if at all."""
+    """What an owner says about itself: process, verb, start (µs) and how to reach it, if at all."""
 
     pid: int
     verb: str
@@ -43,8 +43,8 @@ class Owner:
     def take(self) -> None:
         """Become the owner.
 
-        Raises `DatabaseOwned` with pid and address of the one there is, `DatabaseUnwritable` when the
-        folder does not let us.
+        Raises `DatabaseOwned` with pid and address of the one there is, `DatabaseUnwritable` when
+        the folder does not let us.
         """
         try:
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -45,8 +45,8 @@ class Results:
 def derived_state(census: Census) -> State:
     """Return the state of a result, the first rule that fits.
 
-    Something open: `new` if all are new, `queued` if nothing has started, `paused` or `waiting` if all
-    open ones are, else `running`. All ended: the worst that occurs, else `succeeded`.
+    Something open: `new` if all are new, `queued` if nothing has started, `paused` or `waiting` if
+    all open ones are, else `running`. All ended: the worst that occurs, else `succeeded`.
     """
     states = {State(row[0]) for row in census}
     open_ones = states & OPEN

@@ -23,7 +23,7 @@ def value_of(bucket: int) -> float:
 
 
 def percentile(buckets: Mapping[int, int], q: float) -> float | None:
-    """Duration that a share `q` (0..1) of the counted ones does not exceed, in µs; None without any.
+    """Duration in µs that a share `q` (0..1) of the counted ones does not exceed; None without any.
 
     Nearest rank; relative error at most 2 %.
     """

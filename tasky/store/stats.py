@@ -67,7 +67,7 @@ def _record_error(tx: Transaction, minute: int, worker_id: int, task_id: int, er
 
 
 def fingerprint(problem: Problem) -> str:
-    """Return what two errors of one kind have in common: the type and the message without numbers."""
+    """Return what errors of one kind have in common: the type and the message without numbers."""
     return f"{problem.type}: {_NUMBERS.sub('#', problem.message)[:200]}"
 
 
@@ -101,7 +101,7 @@ class Figures:
         """Add another slice to this one."""
         for state, count in other.by_status.items():
             self.add(state, 0, (count, 0, 0, 0))
-        for kind, buckets in other._buckets.items():
+        for kind, buckets in other._buckets.items():  # noqa: SLF001  # the same class
             for bucket, sums in buckets.items():
                 self.add(kind, bucket, sums)
 
@@ -112,7 +112,7 @@ class Figures:
 
     @property
     def failure_rate(self) -> float | None:
-        """Failed, timed out, killed and lost ones over those and the succeeded; None without any."""
+        """Failed, timed out, killed and lost over those and the succeeded; None without any."""
         bad = sum(self.by_status.get(state, 0) for state in FAILURES)
         all_of_them = bad + self.by_status.get(State.SUCCEEDED, 0)
         return round(bad / all_of_them, 4) if all_of_them else None

@@ -99,7 +99,7 @@ class Facts:
 
 
 def submit(tx: Transaction, submissions: list[Submission]) -> list[Submitted | Exception]:
-    """Write submissions, each all or none; one answer each: where they went, or what refused them."""
+    """Write submissions, each all or none; one answer each: where it went, or what refused it."""
     return [_submit_one(tx, submission) for submission in submissions]
 
 

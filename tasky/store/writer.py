@@ -1,11 +1,12 @@
 """The one writer: the only write connection, one thread at a time on it, commits in groups.
 
-Callers hand in closures and wait until the transaction that ran theirs is durable. Whatever waits is
-taken together, up to `GROUP` requests, so that many callers share one fsync. A caller who finds nobody
-writing writes in his own thread, which saves two thread switches; all others leave it to the writer's
-thread. Reports that nobody waits for always do, so that those of several slots come together. A group runs without
-savepoints; if one request fails after it wrote something, everything is rolled back and the group runs
-again with a savepoint each, so closures must change nothing but the database until `Transaction.after`.
+Callers hand in closures and wait until the transaction that ran theirs is durable. Whatever waits
+is taken together, up to `GROUP` requests, so that many callers share one fsync. A caller who finds
+nobody writing writes in his own thread, which saves two thread switches; all others leave it to the
+writer's thread. Reports that nobody waits for always do, so that those of several slots come
+together. A group runs without savepoints; if one request fails after it wrote something, everything
+is rolled back and the group runs again with a savepoint each, so closures must change nothing but
+the database until `Transaction.after`.
 """
 
 import logging
@@ -42,7 +43,7 @@ class Batch(Protocol[Rco]):
     """A kind of write that is cheaper for many items at once than for each."""
 
     def __call__(self, tx: "Transaction", items: list[Any], /) -> "Sequence[Rco | Exception]":
-        """Write all items; return one answer per item, in their order; an exception is a refusal."""
+        """Write all items; return one answer per item, in order; an exception is a refusal."""
 
 
 class Fact(NamedTuple):
@@ -56,14 +57,14 @@ class Fact(NamedTuple):
     execution_id: int | None
     object: str | None
     state: str | None
-    payload: str | None
+    payload: str | None = None
 
 
 class Transaction:
     """One group on its way to the disk: the connection, the time, the events it causes.
 
-    `ready` are the workers whose queue grew, `due` the times (µs) at which it will, `freed` the executions
-    that ended: what a claim at the end of the same transaction needs to know.
+    `ready` are the workers whose queue grew, `due` the times (µs) at which it will, `freed` the
+    executions that ended: what a claim at the end of the same transaction needs to know.
     """
 
     __slots__ = (
@@ -155,8 +156,8 @@ class Request(Generic[R]):
     def wait(self, patience_s: float) -> R:
         """Return the value once it is durable; raise what the closure raised.
 
-        Raises `Busy` when nothing was written within `patience_s`, `OutcomeUnknown` when the group was
-        under way by then.
+        Raises `Busy` when nothing was written within `patience_s`, `OutcomeUnknown` when the group
+        was under way by then.
         """
         if not self._done.acquire(timeout=patience_s):
             if self.take():
@@ -169,7 +170,10 @@ class Request(Generic[R]):
 
 
 class Writer:
-    """Runs the groups. `before_commit` may add to each transaction, `on_facts` hears what it did."""
+    """Runs the groups.
+
+    `before_commit` may add to each transaction, `on_facts` hears what it did.
+    """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, path: str = "") -> None:
         self.path = path
@@ -219,7 +223,10 @@ class Writer:
         return self._send_and_wait(Request(batch, item), patience_s)
 
     def post(self, closure: Callable[[Transaction], Any]) -> Request[Any]:
-        """Run `closure` in a transaction, without waiting. Reports of running code are never refused."""
+        """Run `closure` in a transaction, without waiting.
+
+        Reports of running code are never refused.
+        """
         return self._send(Request(None, closure))
 
     def post_batch(
@@ -273,7 +280,7 @@ class Writer:
         group = self._take(first)
         try:
             self._commit(group)
-        except Exception as problem:  # whatever it is, the callers hear it
+        except Exception as problem:  # noqa: BLE001  # whatever it is, the callers hear it
             error = self._explain(problem)
             for request in group:
                 request.finish(error)
@@ -294,7 +301,7 @@ class Writer:
         return group
 
     def _commit(self, group: list[Request[Any]]) -> None:
-        """Write a group, and if one of it fails after it wrote something, write the others alone."""
+        """Write a group; if one of it fails after it wrote something, write the others alone."""
         try:
             tx = self._attempt(group, _run_together)
         except Exception as problem:
@@ -416,7 +423,7 @@ def _by_batch(
 
 
 def _next_ids(connection: sqlite3.Connection) -> dict[str, int]:
-    """Return the first free id per table; a mark in meta outlives the deletion of the newest row."""
+    """Return the first free id per table; a mark in meta outlives deletion of the newest row."""
     sql = Queries("meta")
     marks = dict(connection.execute(sql.id_marks).fetchall())
     newest = dict(connection.execute(sql.newest_ids).fetchall())
