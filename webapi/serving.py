@@ -12,9 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from tasky.client import owned_error, owner_of
 from tasky.client.limits import apply_limits
 from tasky.client.local import LocalClient, own
-from tasky.errors import DatabaseUnwritable, TaskyError
+from tasky.errors import DatabaseUnwritable, PortTaken, TaskyError
 from tasky.settings import Settings
 from webapi.app import make_app
 from webapi.auth import Auth
@@ -32,6 +33,7 @@ ANSWERS_S = 1.0
 log = logging.getLogger("tasky.web")
 
 Say = Callable[[str], None]
+Signals = SimpleQueue[int | TaskyError]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +61,35 @@ def run(start: Start, say: Say, note: Say) -> int:
     os.umask(0o077)
     check_loopback(start.host)
     _look_at_folder(start)
-    signals: SimpleQueue[int | TaskyError] = SimpleQueue()
+    signals: Signals = SimpleQueue()
+    # Bound before the database is opened: with the port taken, nothing has changed.
+    server = _bound(start)
+    try:
+        return _serve(start, server, signals, say, note)
+    except BaseException:
+        server.stop(0)
+        raise
+
+
+def _bound(start: Start) -> Server:
+    try:
+        return Server(start.host, start.port)
+    except PortTaken:
+        # Nearly always it is this database's own server; that says more than the port does.
+        if owner_of(start.database) is not None:
+            raise owned_error(start.database) from None
+        raise
+
+
+def _serve(start: Start, server: Server, signals: Signals, say: Say, note: Say) -> int:
     client = own(
         start.database, start.modules, verb="serve", engine=True, samples=start.samples,
         threads=start.threads, roots=start.roots, start=False,
     )  # fmt: skip
     try:
         client.core.on_fatal = signals.put
-        # Bound before anything is recovered or run: with the port taken, nothing has changed.
-        server = Server(start.host, start.port)
         client.core.start()
         apply_limits(client, start.settings)
-    except BaseException:
-        client.core.close(0)
-        raise
-    try:
         token = _begin(start, client, server)
         listen_to_signals(signals)
         for line in greeting(client, server.address, token):

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from tasky.cli.groups import Command, Group
-from tasky.cli.options import NOTHING, Setup, client, owner_of, pass_setup
+from tasky.cli.options import NOTHING, Setup, client, pass_setup
 from tasky.cli.output import Exit, Output, Stop
 from tasky.cli.tables import Cell
 from tasky.cli.texts import moment, number, size
+from tasky.client import owner_of
 
 USER_VERSION_AT = 60
 """Where a SQLite file keeps `user_version`. Source: https://www.sqlite.org/fileformat.html#section_1_3"""
@@ -126,7 +127,7 @@ def restore(setup: Setup, file: Path, yes: bool) -> None:
 def _refuse_owner(setup: Setup) -> None:
     """Say at once that it cannot be done, before a question is asked."""
     if owner_of(setup.database) is not None:
-        from tasky.store.owner import owned_error
+        from tasky.client import owned_error
 
         raise owned_error(setup.database)
 

@@ -9,10 +9,11 @@ import click
 
 from tasky._version import __version__
 from tasky.cli.groups import Command
-from tasky.cli.options import Load, Setup, client, owner_of, pass_setup, roots_of
+from tasky.cli.options import Load, Setup, client, pass_setup, roots_of
 from tasky.cli.output import Exit, Output, Stop
 from tasky.cli.shared import load_options
 from tasky.cli.tables import Styled
+from tasky.client import owner_of
 
 if TYPE_CHECKING:
     from tasky.client.base import Client

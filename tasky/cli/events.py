@@ -6,10 +6,11 @@ import click
 
 from tasky.cli.completion import complete_task
 from tasky.cli.groups import Command
-from tasky.cli.options import NOTHING, Setup, client, is_server, owner_of, pass_setup, patience_s
+from tasky.cli.options import NOTHING, Setup, client, is_server, pass_setup, patience_s
 from tasky.cli.output import Output
 from tasky.cli.tables import Cell, Column
 from tasky.cli.texts import moment
+from tasky.client import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

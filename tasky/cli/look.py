@@ -6,12 +6,13 @@ import click
 
 from tasky.cli.follow import check_end, wait_for
 from tasky.cli.groups import Command
-from tasky.cli.options import NOTHING, Load, Setup, client, is_server, owner_of, pass_setup
+from tasky.cli.options import NOTHING, Load, Setup, client, is_server, pass_setup
 from tasky.cli.output import Exit, Output, Stop, query_shown
 from tasky.cli.run import print_output
 from tasky.cli.shared import load_options, local_zone, task_argument, task_arguments
 from tasky.cli.task_views import TASK_COLUMNS, show_task, task_row
 from tasky.cli.types import SPAN
+from tasky.client import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

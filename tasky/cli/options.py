@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
+from tasky.client import owned_error, owner_of
+
 if TYPE_CHECKING:
     from tasky.client.base import Client
     from tasky.settings import Settings
@@ -195,13 +197,6 @@ def client(setup: Setup, purpose: Purpose, load: Load | None = None) -> "Client"
     return _on_file(setup, purpose, load or Load(), owned=owner is not None)
 
 
-def owner_of(database: Path) -> Any:
-    """Return what the living owner of a database says about itself, None without one."""
-    from tasky.store.owner import living_owner
-
-    return living_owner(database)
-
-
 def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Client":
     import logging
 
@@ -214,8 +209,6 @@ def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Cli
     if purpose == "look":
         return look_at(setup.database, modules, samples=load.samples)
     if owned:
-        from tasky.store.owner import owned_error
-
         raise owned_error(setup.database)
     link = own(
         setup.database, modules, verb=_verb(), engine=purpose == "run", samples=load.samples,

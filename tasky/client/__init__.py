@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tasky.client.session import Session
+    from tasky.errors import DatabaseOwned
+    from tasky.store.owner import Runtime
 
 
 def connect(url_or_path: str | Path, *, token: str | None = None) -> "Session":
@@ -20,9 +22,21 @@ def connect(url_or_path: str | Path, *, token: str | None = None) -> "Session":
     text = str(url_or_path)
     if "://" in text:
         return Session(HttpClient(text, token))
-    from tasky.store.owner import living_owner
-
-    runtime = living_owner(Path(text))
+    runtime = owner_of(Path(text))
     if runtime is None or not runtime.address:
         raise ServerUnreachable(url=text, reason="nobody serves that database")
     return Session(HttpClient(runtime.address, token or runtime.token))
+
+
+def owner_of(database: Path) -> "Runtime | None":
+    """Return what the living owner of a database says about itself, None when nobody owns it."""
+    from tasky.store.owner import living_owner
+
+    return living_owner(database)
+
+
+def owned_error(database: Path) -> "DatabaseOwned":
+    """Return the error that says who owns a database and how to join."""
+    from tasky.store.owner import owned_error as error
+
+    return error(database)

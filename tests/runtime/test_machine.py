@@ -18,13 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tasky.client.session import TaskHandle, Tasky
 from tasky.errors import StatusConflict
 from tasky.model import Task
-from tasky.states import ACTIONS, ACTIVE, FINAL, OPEN, State
+from tasky.states import ACTIONS, ACTIVE, FINAL, OPEN, State, actions_for
 from tasky.worker import Context
 from tests.faults.oracle import findings
 from tests.helpers import PATIENCE_S, engine_of, pool_of, settle
 
 SLOTS = 2
 TASKS = 4
+ORDERS = ["checkpoint", "checkpoint", "checkpoint", "wait", "return", "raise"]
 WHICH = st.integers(min_value=0, max_value=TASKS - 1)
 
 
@@ -37,6 +38,7 @@ class Actor:
         self.done: SimpleQueue[str] = SimpleQueue()
         self.thread = threading.current_thread()
         self.standing = False
+        self.waiting = False
 
     def play(self) -> int:
         try:
@@ -46,10 +48,21 @@ class Actor:
                     return self.ctx.task.execution_id
                 if order == "raise":
                     raise ValueError("as ordered")
-                self.ctx.checkpoint(order)
+                if order == "wait":
+                    self.wait()
+                else:
+                    self.ctx.checkpoint(order)
                 self.done.put("passed")
         finally:
             self.done.put("left")
+
+    def wait(self) -> None:
+        """Wait for something outside: the next order, whatever it is."""
+        with self.ctx.waiting("an order"):
+            self.waiting = True
+            self.done.put("passed")
+            self.orders.get(timeout=4 * PATIENCE_S)
+            self.waiting = False
 
 
 class Stage:
@@ -132,6 +145,11 @@ class Tasks(RuleBasedStateMachine):
         self.calm()
         getattr(self, f"after_{action}")(before)
 
+    @rule(n=WHICH, pick=st.integers(min_value=0, max_value=11))
+    def act_as_offered(self, n: int, pick: int) -> None:
+        offered = actions_for(self.look(self.handles[n].id).status)
+        self.act(n, offered[pick % len(offered)])
+
     def after_release(self, before: Task) -> None:
         assert self.look(before.id).status in {State.QUEUED, State.RUNNING}
 
@@ -157,7 +175,7 @@ class Tasks(RuleBasedStateMachine):
         if before.status is State.QUEUED:
             assert after.status is State.PAUSED
             return
-        assert after.status is State.RUNNING
+        assert after.status is before.status
         assert after.pause_requested_at is not None
 
     def after_resume(self, before: Task) -> None:
@@ -169,33 +187,44 @@ class Tasks(RuleBasedStateMachine):
             actor.standing = False
             assert actor.done.get(timeout=PATIENCE_S) == "passed"
         after = self.look(before.id)
-        assert (after.status, after.pause_requested_at) == (State.RUNNING, None)
+        waits = before.status is State.WAITING or (actor is not None and actor.waiting)
+        expected = State.WAITING if waits else State.RUNNING
+        assert (after.status, after.pause_requested_at) == (expected, None)
 
     def after_kill(self, before: Task) -> None:
         unstarted = before.started_at is None
         expected = State.CANCELLED if unstarted else State.KILLED
         assert self.look(before.id).status is expected
 
-    @rule(n=WHICH, order=st.sampled_from(["checkpoint"] * 4 + ["return", "raise"]))
+    @rule(n=WHICH, order=st.sampled_from(ORDERS))
     def order(self, n: int, order: str) -> None:
         """Let the code do something, if it listens."""
         task = self.look(self.handles[n].id)
         actor = self.actor(task)
         if actor is None or actor.standing:
             return
+        if actor.waiting:
+            self.go_on(task, actor)
+            return
         actor.orders.put(order)
-        if order != "checkpoint":
+        if order in {"return", "raise"}:
             expected = State.SUCCEEDED if order == "return" else State.FAILED
             assert self.over(task).status is expected
         elif actor.ctx.token.reason is not None:
-            ends = {State.CANCELLED, State.TIMED_OUT}
-            assert self.over(task).status in ends
+            assert self.over(task).status in {State.CANCELLED, State.TIMED_OUT}
         elif actor.ctx.token.paused:
             actor.standing = True
             self.until_paused(task)
         else:
             assert actor.done.get(timeout=PATIENCE_S) == "passed"
-            assert self.look(task.id).status is State.RUNNING
+            expected = State.WAITING if order == "wait" else State.RUNNING
+            assert self.look(task.id).status is expected
+
+    def go_on(self, task: Task, actor: Actor) -> None:
+        assert task.status is State.WAITING
+        actor.orders.put("go on")
+        assert actor.done.get(timeout=PATIENCE_S) == "passed"
+        assert self.look(task.id).status is State.RUNNING
 
     def until_paused(self, task: Task) -> None:
         def paused() -> bool | None:
@@ -217,7 +246,7 @@ class Tasks(RuleBasedStateMachine):
             assert self.over(task).status is State.TIMED_OUT
             return
         self.calm()
-        assert self.look(task.id).status is State.RUNNING
+        assert self.look(task.id).status is task.status
         if late and reason == "timeout":
             engine_of(self.tasky)._cut_late(actor.ctx.task.execution_id, "its time was over")
             assert self.over(task).status is State.TIMED_OUT
@@ -231,9 +260,14 @@ class Tasks(RuleBasedStateMachine):
         given_up = list(pool_of(self.tasky)._given_up)
         return [self.stage.wait_for(number) for number in given_up]
 
+    def dismiss(self, actor: Actor) -> None:
+        """Let code return, from wherever it is: the first order may end a wait only."""
+        actor.orders.put("return")
+        actor.orders.put("return")
+
     def bring_back(self, actors: list[Actor]) -> None:
         for actor in actors:
-            actor.orders.put("return")
+            self.dismiss(actor)
             actor.thread.join(PATIENCE_S)
             assert not actor.thread.is_alive()
         self.calm()
@@ -265,7 +299,7 @@ class Tasks(RuleBasedStateMachine):
             self.stage.wait_for(number)
         for actor in self.stage.actors.values():
             actor.ctx.token.resume()
-            actor.orders.put("return")
+            self.dismiss(actor)
         self.tasky.close()
         self.bring_to_an_end()
         wrong = findings(self.path)
@@ -280,7 +314,7 @@ class Tasks(RuleBasedStateMachine):
 TestTasks = Tasks.TestCase
 TestTasks.settings = settings(
     max_examples=60,
-    stateful_step_count=30,
+    stateful_step_count=120,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
