@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 GRACE_S = 10.0
+QUEUED_CAP = 10_000
 ANSWERS_S = 1.0
 """Time for the last answers to leave, after the grace of the tasks."""
 
@@ -186,7 +187,12 @@ def stop(
         spec, task_id = running.spec, running.claimed.uid[:8]
         then = "it is queued again" if spec.idempotent else "it is shown as lost"
         note(f"{spec.name} {task_id} did not stop in time; at the next start {then}.")
+    queued = client.core.store.tasks.count_open(QUEUED_CAP).get("queued", 0)
+    path = client.core.store.database.path
     client.core.close(0)
+    more = "+" if queued == QUEUED_CAP else ""
+    stay = f" {queued}{more} queued tasks stay in {path}." if queued else ""
+    note(f"Tasky stopped.{stay}")
 
 
 def _tasks(count: int) -> str:

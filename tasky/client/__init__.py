@@ -1,5 +1,6 @@
 """One client protocol: in process, over REST, and the choice between them."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ def connect(url_or_path: str | Path, *, token: str | None = None) -> "Session":
 
     text = str(url_or_path)
     if "://" in text:
-        return Session(HttpClient(text, token))
+        return Session(HttpClient(text, token or os.environ.get("TASKY_TOKEN")))
     runtime = owner_of(Path(text))
     if runtime is None or not runtime.address:
         raise ServerUnreachable(url=text, reason="nobody serves that database")

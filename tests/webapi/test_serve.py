@@ -264,7 +264,7 @@ def test_a_missing_folder_of_a_named_database_is_an_error(serve: Serve, tmp_path
 def test_an_idle_server_stops_politely(serve: Serve, tmp_path: Path, number: int) -> None:
     server = serve().ready()
     server.ask(number)
-    assert server.ended() == (0, "")
+    assert server.ended() == (0, "Tasky stopped.\n")
     assert not (tmp_path / "work.db.run").exists()
     with pytest.raises(ServerUnreachable):
         server.client().newest_event()
@@ -328,7 +328,7 @@ def test_a_long_poll_gets_an_answer_at_the_stop(serve: Serve) -> None:
         pass
     probe.close()
     server.ask(signal.SIGTERM)
-    assert server.ended() == (0, "")
+    assert server.ended() == (0, "Tasky stopped.\n")
     waiting.join(PATIENCE_S)
     assert not waiting.is_alive()
 
