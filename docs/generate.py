@@ -5,7 +5,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -14,7 +14,7 @@ from tasky.cli import cli
 from tasky.errors import TaskyError
 from tasky.runtime.registry import Registry
 from tasky.schema import Field
-from tasky.states import ACTIONS, DIAGRAM, EDGES, EDGES_UNSTARTED, State
+from tasky.states import ACTIONS, DIAGRAM, EDGES, EDGES_UNSTARTED, State, Step
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Made by docs/generate.py; `make docs` writes it anew. -->\n"
@@ -90,9 +90,9 @@ def _fields(fields: Sequence[Field]) -> str:
 
 
 def _states() -> str:
-    edges = [f"| {a} | {step} | {b} |" for (a, step), b in EDGES.items()]
+    edges = [f"| {a} | {step} | {b} |" for a, step, b in _in_order(EDGES)]
     early = [
-        f"| {a}, before the start | {step} | {b} |" for (a, step), b in EDGES_UNSTARTED.items()
+        f"| {a}, before the start | {step} | {b} |" for a, step, b in _in_order(EDGES_UNSTARTED)
     ]
     actions = [
         f"| `{name}` | {', '.join(state for state in State if state in states)} |"
@@ -107,6 +107,12 @@ def _states() -> str:
             "## Actions\n\n| action | possible when |\n|---|---|\n" + "\n".join(actions) + "\n",
         ]
     )
+
+
+def _in_order(edges: Mapping[tuple[State, Step], State]) -> list[tuple[State, Step, State]]:
+    states, steps = list(State), list(Step)
+    rows = [(a, step, b) for (a, step), b in edges.items()]
+    return sorted(rows, key=lambda row: (states.index(row[0]), steps.index(row[1])))
 
 
 def main() -> None:

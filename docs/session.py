@@ -108,7 +108,8 @@ def commands(block: str) -> Iterator[tuple[str, str]]:
 
 def shape(text: str) -> list[str]:
     """Return what must stay when a session runs again: words, not ids, times, numbers and bars."""
-    text = re.sub(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}\b", "ID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?", "TIME", text)
+    text = re.sub(r"\b[0-9a-f]{8,}\b", "ID", text)
     text = re.sub(r"[█░#]+", "BAR", text)
     text = re.sub(r"\d+(\.\d+)?( (ms|s|m|h|kB|KB|MB|GB|B|KB/s|MB/s|GB/s))?\b", "N", text)
     lines = (re.sub(r"\s+", " ", line).strip() for line in text.splitlines())

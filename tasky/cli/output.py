@@ -267,13 +267,14 @@ def query_shown(query: str) -> Iterator[None]:
     An error that came over the wire brings its sentence only; the place is found again here.
     """
     from tasky.errors import QueryInvalid
-    from tasky.query import parse
 
     try:
         yield
     except QueryInvalid as error:
         error.fields["query"] = query
         if "at" not in error.fields:
+            from tasky.query import parse
+
             try:
                 parse(query)
             except QueryInvalid as same:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tasky.errors import DatabaseDamaged, DatabaseForeign, DatabaseProblem
-from tasky.store.migrations import version_of
+from tasky.store.database import looking_at
 from tasky.store.queries import Queries
 from tasky.store.writer import explain
 
@@ -44,15 +44,16 @@ def check(path: Path) -> None:
 
     Raises `DatabaseDamaged` with the first finding, `DatabaseForeign`, `DatabaseNewer`.
     """
-    with contextlib.closing(_open(path)) as connection:
-        try:
-            version_of(connection, str(path))
+    if not path.exists():
+        raise DatabaseProblem(db=path, why="there is no such file", hint="Check the path.")
+    try:
+        with looking_at(path) as connection:
             finding = str(connection.execute("PRAGMA integrity_check").fetchone()[0])
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
-        except sqlite3.DatabaseError as problem:
-            if problem.sqlite_errorname == "SQLITE_NOTADB":
-                raise DatabaseForeign(db=path, why="its header is no SQLite header") from None
-            raise explain(problem, str(path)) from None
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+        if getattr(problem, "sqlite_errorname", "") == "SQLITE_NOTADB":
+            raise DatabaseForeign(db=path, why="its header is no SQLite header") from None
+        raise explain(problem, str(path)) from None
     if finding != "ok":
         raise DatabaseDamaged(db=path, finding=finding)
     if orphan:
@@ -124,7 +125,7 @@ def _copy(source: Path, target: Path) -> None:
             # One step: no other connection can write in between, so no page is copied twice.
             reading.backup(writing, pages=-1)
             writing.execute("PRAGMA journal_mode = DELETE")
-        except sqlite3.DatabaseError as problem:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
             raise explain(problem, str(source)) from None
 
 

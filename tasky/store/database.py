@@ -85,11 +85,11 @@ class Database:
         if not self.path.exists():
             _create(self.path)
         with _explained(self.path):
+            if check:
+                _check(self.path)
             connection = _connect(self.path)
             try:
                 version = version_of(connection, str(self.path))
-                if check:
-                    _check(connection, self.path)
                 _apply(connection, WRITER_PRAGMAS)
                 if self._folder is not None:
                     connection.execute("PRAGMA synchronous = OFF")
@@ -150,13 +150,7 @@ class Database:
             self._folder.cleanup()
 
     def _connect_reader(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
+        connection = _connect_read_only(self.path)
         _apply(connection, READER_PRAGMAS)
         return connection
 
@@ -166,7 +160,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield
-    except sqlite3.DatabaseError as problem:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
         # What the module itself refuses, such as a closed connection, has no name.
         if getattr(problem, "sqlite_errorname", "") == "SQLITE_NOTADB":
             raise DatabaseForeign(db=path, why="its header is no SQLite header") from None
@@ -176,6 +170,16 @@ def _explained(path: Path) -> Iterator[None]:
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=5
+    )
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
 
 
@@ -224,10 +228,27 @@ def _create(path: Path) -> None:
     draft.replace(path)
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+@contextlib.contextmanager
+def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection for checks, which leaves the file as it is: a crash's WAL is not folded in.
+
+    SQLite loads no CHECKs on a connection that cannot write, so `integrity_check` wants one that
+    can. The last connection to close folds the WAL in; the last here is one that cannot. Raises
+    `DatabaseForeign` and `DatabaseNewer`.
+    Source: https://sqlite.org/src/file/src/build.c, sqlite3AddCheckConstraint.
+    """
+    with contextlib.closing(_connect_read_only(path)) as last:
+        version_of(last, str(path))
+        with contextlib.closing(_connect(path)) as connection:
+            yield connection
+
+
+def _check(path: Path) -> None:
+    """Look at every page, or at the shape of all in a large file."""
     thorough = path.stat().st_size <= SMALL_BYTES
     check = "PRAGMA integrity_check" if thorough else "PRAGMA quick_check"
-    finding = str(connection.execute(check).fetchone()[0])
+    with looking_at(path) as connection:
+        finding = str(connection.execute(check).fetchone()[0])
     if finding != "ok":
         raise DatabaseDamaged(db=path, finding=finding)
 

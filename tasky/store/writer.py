@@ -431,7 +431,7 @@ def _next_ids(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _is_full(problem: BaseException) -> bool:
-    return isinstance(problem, sqlite3.Error) and problem.sqlite_errorname == "SQLITE_FULL"
+    return getattr(problem, "sqlite_errorname", "") == "SQLITE_FULL"
 
 
 def _is_fatal(problem: BaseException) -> bool:
@@ -444,6 +444,11 @@ def _is_final(problem: BaseException) -> bool:
     return _is_fatal(problem) or _is_full(problem)
 
 
+def _is_garbage(problem: BaseException) -> bool:
+    """Tell whether a file has what SQLite never writes, and has no error of its own for."""
+    return isinstance(problem, UnicodeDecodeError) or str(problem) == "unsupported file format"
+
+
 def explain(problem: BaseException, path: str) -> TaskyError:
     """Say a failure of SQLite in words.
 
@@ -452,7 +457,7 @@ def explain(problem: BaseException, path: str) -> TaskyError:
     name = getattr(problem, "sqlite_errorname", "") or ""
     if name == "SQLITE_FULL":
         return DiskFull(db=path)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or _is_garbage(problem):
         return DatabaseDamaged(db=path, finding=str(problem))
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return DatabaseUnwritable(db=path, why=str(problem))

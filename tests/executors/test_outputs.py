@@ -100,9 +100,7 @@ def test_a_large_output_is_streamed_in_pieces(
     assert pieces == [CHUNK_BYTES, CHUNK_BYTES, 7]
 
 
-def test_a_list_shows_no_large_output(
-    tasky: Tasky, returning: Callable[[Any], TaskHandle]
-) -> None:
+def test_a_list_shows_no_large_output(tasky: Tasky, returning: Callable[[Any], TaskHandle]) -> None:
     returning("x" * 10_000)
     (task,) = tasky.tasks().items
     assert task.truncated

@@ -118,9 +118,7 @@ def test_whatever_code_raises_ends_the_execution_and_not_the_thread(
     assert len(pool._threads) == 1
 
 
-def test_code_that_recurses_without_end_fails(
-    assign: Callable[..., Token], outcomes: Gate
-) -> None:
+def test_code_that_recurses_without_end_fails(assign: Callable[..., Token], outcomes: Gate) -> None:
     def code() -> None:
         code()
 
@@ -253,9 +251,7 @@ class Pointless(Exception):
 
 
 @pytest.mark.parametrize("error", [Unspeakable, Detailed, Pointless])
-def test_odd_exceptions_are_failures_like_others(
-    tasky: Tasky, error: type[Exception]
-) -> None:
+def test_odd_exceptions_are_failures_like_others(tasky: Tasky, error: type[Exception]) -> None:
     def code() -> None:
         raise error("text")
 

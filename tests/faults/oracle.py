@@ -1,6 +1,6 @@
 """What must be true of a database file after every fault, whatever happened before.
 
-Reads a copy of the file with plain sqlite3, never through Tasky, and returns what is wrong as sentences.
+Reads a copy of the file with plain sqlite3, never through Tasky; what is wrong comes as sentences.
 The numbers are those of the oracle in the reliability design.
 """
 
@@ -60,7 +60,7 @@ def copy_of(path: Path) -> Iterator[sqlite3.Connection]:
 def findings(
     path: Path, *, acknowledged: Collection[str] = (), ledger: Iterable[Line] = ()
 ) -> list[str]:
-    """Return everything that is wrong with a database file; an empty list is what all tests want."""
+    """Return everything that is wrong with a database file; all tests want an empty list."""
     with copy_of(path) as connection:
         return [
             *whole(connection),

@@ -1,7 +1,5 @@
 """The guesses of progress: honest or not there."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tasky.model import Progress
@@ -34,8 +32,11 @@ def running(seconds: Seconds, clock: FakeClock) -> Running:
     """An execution that writes nothing: only what it guesses is looked at."""
     claimed = Claimed(1, 0, 1, 1, 1, 1, 0, "u", "{}", None, None, 1, 1, None)
     spec = spec_of(lambda: None, name="silent")
-    ignore: Callable[..., None] = lambda *_: None  # noqa: E731  # nobody listens
     return Running(claimed, spec, None, clock, ignore, ignore)  # type: ignore[arg-type]  # no writer
+
+
+def ignore(*_: object) -> None:
+    """Nobody listens."""
 
 
 def report(

@@ -1,5 +1,7 @@
 """Progress and log on their way to the file: coalesced, bounded, complete at the end."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
@@ -169,7 +171,7 @@ def test_a_log_keeps_its_head_and_its_tail(
     handle = by_hand.run(code)
     handle.wait(PATIENCE_S)
     seqs = [line.seq for line in handle.log()]
-    gaps = [(a, b) for a, b in zip(seqs, seqs[1:], strict=False) if b != a + 1]
+    gaps = [(a, b) for a, b in pairwise(seqs) if b != a + 1]
     assert len(gaps) == 1
     assert seqs[0] == 1
     assert seqs[-1] == lines

@@ -1,7 +1,7 @@
 """Random actions on a few tasks, against the state table.
 
-The code of every task does only what the test orders, so after each step everything stands still, and
-what an action must do is known.
+The code of every task does only what the test orders, so after each step everything stands still,
+and what an action must do is known.
 """
 
 import shutil

@@ -135,9 +135,7 @@ def test_a_module_that_hangs_is_given_up(
         ("no module name", "ModuleNotFoundError"),
     ],
 )
-def test_a_module_that_is_not_there_is_listed(
-    registry: Registry, source: str, error: str
-) -> None:
+def test_a_module_that_is_not_there_is_listed(registry: Registry, source: str, error: str) -> None:
     registry.load(source)
     assert registry.workers == {}
     assert error in registry.not_loaded[0].error

@@ -8,7 +8,7 @@ import pytest
 from tasky.client.local import LocalClient, look_at, own
 from tasky.client.session import Tasky
 from tasky.errors import BadRequest, WorkerUnknown
-from tasky.model import Summary
+from tasky.model import Submit, Summary
 from tasky.states import State
 from tasky.worker import Context, worker
 from tests.helpers import PATIENCE_S, Gate, obeying, register, settle, stubborn, until_status
@@ -89,9 +89,7 @@ def test_without_an_engine_nothing_starts(tmp_path: Path) -> None:
         client.close()
 
 
-def _sleep() -> object:
-    from tasky.model import Submit
-
+def _sleep() -> Submit:
     return Submit(worker="sleep", config={"seconds": 0})
 
 

@@ -1,4 +1,4 @@
-"""A polite stop: no new starts, a wish to what runs, what goes on is named and settled at the next start."""
+"""A polite stop: no new starts, a wish to what runs; what goes on is named, and settled later."""
 
 from collections.abc import Callable
 from threading import Event, Thread
@@ -8,7 +8,6 @@ import pytest
 from tasky.client.session import Tasky
 from tasky.errors import DatabaseOwned, DatabaseProblem, Stopping
 from tasky.executors.capture import Capture
-from tasky.runtime import dispatcher as dispatcher_module
 from tasky.states import State
 from tasky.store import executions
 from tasky.worker import Context, worker
@@ -146,7 +145,7 @@ def test_a_start_under_way_hears_of_the_stop(
         drain()
         go_on.set()
 
-    monkeypatch.setattr(dispatcher_module.executions, "start", slow_start)
+    monkeypatch.setattr(executions, "start", slow_start)
     monkeypatch.setattr(dispatcher, "drain", drain_then_go_on)
     submitting = Thread(target=tasky.run, args=(obeying(gate),))
     submitting.start()

@@ -121,9 +121,7 @@ def test_the_time_of_a_killed_attempt_does_not_reach_the_rerun(
     assert (killed.status, running.status) == (State.KILLED, State.RUNNING)
 
 
-def test_one_run_of_several_that_is_late_does_not_cancel_the_task(
-    tasky: Tasky, gate: Gate
-) -> None:
+def test_one_run_of_several_that_is_late_does_not_cancel_the_task(tasky: Tasky, gate: Gate) -> None:
     def code(ctx: Context) -> None:
         if ctx.task.index == 1:
             gate.obey(ctx)

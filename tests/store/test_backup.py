@@ -7,9 +7,9 @@ from threading import Event, Thread
 import pytest
 
 from tasky.errors import DatabaseDamaged, DatabaseForeign, DatabaseProblem, TaskyError
+from tasky.states import State
 from tasky.store.backup import backup, check, restore
 from tasky.store.store import Store
-from tasky.states import State
 from tests.store.conftest import Shelf
 
 
@@ -19,9 +19,9 @@ def epoch(path: Path) -> str | None:
     return row[0] if row else None
 
 
-def count(path: Path, table: str = "task") -> int:
+def count(path: Path) -> int:
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return int(connection.execute("SELECT count(*) FROM task").fetchone()[0])
 
 
 def names(folder: Path) -> list[str]:
@@ -215,3 +215,28 @@ def test_a_damaged_database_is_kept_as_it_is(shelf: Shelf, tmp_path: Path) -> No
     assert kept is not None
     assert kept.read_bytes() == b"no database any more" * 100
     check(shelf.path)
+
+
+def test_a_value_that_breaks_a_rule_fails_the_check(shelf: Shelf) -> None:
+    shelf.task()
+    shelf.close()
+    break_a_rule(shelf.path)
+    with pytest.raises(DatabaseDamaged, match="CHECK constraint failed in task"):
+        check(shelf.path)
+
+
+def break_a_rule(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("UPDATE task SET state = 'nowhere'")
+        connection.commit()
+
+
+def test_a_check_leaves_the_file_and_its_wal_as_they_are(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.task()
+    crashed = tmp_path / "crashed.db"
+    for tail in ("", "-wal"):
+        Path(f"{crashed}{tail}").write_bytes(Path(f"{shelf.path}{tail}").read_bytes())
+    before = [Path(f"{crashed}{tail}").read_bytes() for tail in ("", "-wal")]
+    check(crashed)
+    assert [Path(f"{crashed}{tail}").read_bytes() for tail in ("", "-wal")] == before

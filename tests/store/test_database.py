@@ -21,6 +21,7 @@ from tasky.store.database import Database
 from tasky.store.migrations import APPLICATION_ID, SCHEMA
 from tests.helpers import FakeClock
 
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -134,7 +135,7 @@ except DatabaseProblem as problem:
 
 def open_without_rights(path: Path) -> str:
     """Open in a child whom the rights of files bind, as they do not bind root."""
-    # Entered with all rights and named from inside, so that only this folder's and file's rights count.
+    # Entered with all rights and named from inside: only this folder's and file's rights count.
     path.parent.chmod(path.parent.stat().st_mode | 0o055)
     found = subprocess.run(
         [sys.executable, "-c", OPEN_AS_NOBODY, path.name],

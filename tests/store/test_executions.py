@@ -15,6 +15,7 @@ from tests.store.conftest import Shelf
 
 EX = executions.SQL
 SECOND = 1_000_000
+HEADS = {"worker_id": 1, "limit": 4, "floor": 0}
 
 
 def order_of(claimed: list[Claimed]) -> list[int]:
@@ -288,7 +289,7 @@ def move(shelf: Shelf, c: Claimed, leaves: State, to: State) -> bool:
 @pytest.mark.parametrize(
     ("statement", "values", "index"),
     [
-        (EX.heads, {"worker_id": 1, "limit": 4}, "execution_ready"),
+        (EX.heads, HEADS, "execution_ready"),
         (EX.workers_with_ready, {}, "execution_ready"),
         (EX.promote_due, {"now": 1}, "execution_due"),
         (EX.next_due, {}, "execution_due"),
@@ -305,4 +306,4 @@ def test_a_hot_statement_uses_its_index(
 
 
 def test_the_claim_sorts_nothing(shelf: Shelf) -> None:
-    assert "TEMP B-TREE" not in shelf.plan(EX.heads, {"worker_id": 1, "limit": 4})
+    assert "TEMP B-TREE" not in shelf.plan(EX.heads, HEADS)

@@ -184,3 +184,19 @@ def test_a_group_that_cannot_be_finished_leaves_nothing(writer: Writer, path: Pa
     writer.before_commit = None
     assert writer.call(put("b")) == "b"
     assert names(path) == {"b"}
+
+
+def test_a_request_that_python_itself_refuses_fails_alone(
+    writer: Writer, path: Path, block: Callable[[], Blocked]
+) -> None:
+    def unbound(tx: Transaction) -> None:
+        put("half")(tx)
+        tx.execute("INSERT INTO meta (name, value) VALUES (:name, :value)", {"name": "x"})
+
+    blocked = block()
+    requests = [writer.post(w) for w in (put("a"), unbound)]
+    blocked.go_on.set()
+    assert requests[0].wait(PATIENCE_S) == "a"
+    with pytest.raises(sqlite3.ProgrammingError):
+        requests[1].wait(PATIENCE_S)
+    assert names(path) == {"a"}
