@@ -114,13 +114,25 @@ class HttpClient:
         if data is not None:
             sent["Content-Type"] = "application/json"
         response = self._send(method, target, data, sent, wait_s)
-        content = response.read()
+        content = self._read(response)
         if response.status >= 400:
             raise self._error(response.status, content)
         if wait_s > 0 and response.headers.get("Retry-After"):
             # No waiting place was free. Who asks again at once would only keep the server busy.
             time.sleep(min(wait_s, random.uniform(1.0, 2.0)))  # noqa: S311  # spreads load, hides nothing
         return msgspec.json.decode(content) if content else None
+
+    def _read(self, response: http.client.HTTPResponse, size: int | None = None) -> bytes:
+        """Read an answer, or a piece of it; a server that dies half-way is one that is not there."""
+        try:
+            return response.read(size)
+        except (OSError, http.client.HTTPException) as problem:
+            self._connection().close()
+            raise ServerUnreachable(url=self.url, reason=_reason(problem)) from None
+
+    def _pieces(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        while piece := self._read(response, CHUNK_BYTES):
+            yield piece
 
     def _error(self, status: int, content: bytes) -> TaskyError:
         try:
@@ -224,13 +236,13 @@ class HttpClient:
     def output(self, id: str) -> Output:  # noqa: A002
         response = self._send("GET", f"{API}/task/{_part(id)}/output", None, {}, 0.0)
         if response.status >= 400:
-            raise self._error(response.status, response.read())
+            raise self._error(response.status, self._read(response))
         kind = response.headers.get("Tasky-Output-Kind")
         size = int(response.headers.get("Content-Length") or 0)
         if kind is None:
-            response.read()
+            self._read(response)
             return Output(None, 0, iter(()))
-        return Output(kind, size, _pieces(response))
+        return Output(kind, size, self._pieces(response))
 
     def log(
         self,
@@ -377,11 +389,6 @@ def _part(text: str) -> str:
 
 def _match(version: int | None) -> dict[str, str]:
     return {} if version is None else {"If-Match": f'"{version}"'}
-
-
-def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while piece := response.read(CHUNK_BYTES):
-        yield piece
 
 
 def _reason(problem: Exception) -> str:

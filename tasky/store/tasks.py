@@ -296,9 +296,11 @@ def rerun(tx: Transaction, task: Facts, config: str, times: int, actor: str) -> 
 
 def wish(tx: Transaction, task: Facts, statement: str, name: str, actor: str, reason: str) -> None:
     """Set or take back a wish column and say so in the history."""
-    tx.execute(statement, {"id": task.id, "now": tx.now}).fetchall()
+    found = tx.execute(statement, {"id": task.id, "now": tx.now}).fetchall()
     payload = msgspec.json.encode({"reason": reason}).decode() if reason else None
-    tx.event(name, actor=actor, task_id=task.id, state=task.state, payload=payload)
+    # The state as it is by now: what had not started may have moved in this transaction.
+    for (state,) in found:
+        tx.event(name, actor=actor, task_id=task.id, state=state, payload=payload)
 
 
 # -- reading -------------------------------------------------------------------------------------

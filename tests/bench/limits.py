@@ -1,9 +1,17 @@
 """The limit: what SQLite itself does on this disk for the writes that a durable task needs."""
 
 import json
+import os
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
+
+from tasky.store import executions, tasks, workers
+from tasky.store.database import Database
+from tasky.store.executions import Claimed, Ended
+from tasky.store.tasks import NewTask, Submission
+from tasky.store.writer import Transaction
 
 STATEMENTS = (
     "INSERT INTO t (worker, config, status, created) VALUES ('noop', ?, 'queued', ?)",
@@ -49,3 +57,55 @@ def _write(connection: sqlite3.Connection, phase: int, count: int, batch: int) -
             connection.execute(STATEMENTS[phase], values)
         if batch > 1:
             connection.execute("COMMIT")
+
+
+def store_alone(folder: Path, count: int, slots: int) -> dict[str, float]:
+    """Return what the store does in one thread with its own rows: the limit of the engine above it.
+
+    Inserts per second of `count` tasks in one commit; then tasks per second that are ended and
+    claimed, `slots` a commit, with nothing run in between.
+    """
+    database = Database(folder / "store.db")
+    writer = database.write()
+    writer.call(lambda tx: workers.register(tx, "noop", "thread", False, ""))
+    new = [NewTask(uid=os.urandom(16).hex(), worker_id=1, config='{"n":1}') for _ in range(count)]
+    start = time.perf_counter()
+    writer.call(lambda tx: tasks.submit(tx, [Submission(new)]))
+    inserted = time.perf_counter()
+    running: list[Claimed] = []
+    while running := writer.call(partial(_turn, running, slots)):
+        pass
+    ended = time.perf_counter()
+    database.close()
+    return {
+        "inserts_per_s": count / (inserted - start),
+        "tasks_per_s": count / (ended - inserted),
+    }
+
+
+def _turn(running: list[Claimed], slots: int, tx: Transaction) -> list[Claimed]:
+    """End what was claimed, and claim the next, in one transaction."""
+    if running:
+        executions.end(tx, [_report(claimed) for claimed in running])
+    found = executions.heads(tx, 1, slots)
+    for claimed in found:
+        claimed.fence = claimed.execution_id
+    if found:
+        executions.start(tx, found)
+    return found
+
+
+def _report(c: Claimed) -> Ended:
+    return Ended(
+        execution_id=c.execution_id,
+        task_id=c.task_id,
+        result_id=c.result_id,
+        fence=c.fence,
+        state="succeeded",
+        output='{"n":1}',
+        output_kind="json",
+        output_size=7,
+        worker_id=c.worker_id,
+        queued_at=c.queued_at,
+        started_at=c.started_at,
+    )

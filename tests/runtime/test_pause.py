@@ -182,3 +182,26 @@ def test_an_event_that_never_comes_is_told_as_such(tasky: Tasky, gate: Gate) -> 
     handle = tasky.run(code)
     assert handle.wait(PATIENCE_S).status is State.SUCCEEDED
     assert handle.output is False
+
+
+def test_the_history_of_a_resume_shows_the_state_that_it_led_to(
+    make_tasky: Callable[..., Tasky], gates: Callable[[], Gate]
+) -> None:
+    """The pause of a half-started task is a wish and a state; the resume takes both back."""
+    tasky = make_tasky(threads=1)
+    first, rest = gates(), gates()
+
+    def code(ctx: Context) -> None:
+        (first if ctx.task.index == 1 else rest).stand()
+
+    handle = tasky.run(code, times=2)
+    first.visitor()
+    handle.pause()
+    first.open()
+    until_status(tasky, handle, State.PAUSED)
+    handle.resume()
+    rest.visitor()
+    events = tasky.client.events(task=handle.id)
+    told = {e.name: e.state for e in events if e.name in {"task.resumed", "task.resume_requested"}}
+    assert set(told.values()) == {State.RUNNING}
+    assert len(told) == 2

@@ -64,17 +64,17 @@ UPDATE task SET state = 'queued', config = :config, result_id = :result_id, exec
 -- wish_cancel --
 -- A wish is a column with a time; asking twice keeps the first time.
 UPDATE task SET cancel_requested_at = coalesce(cancel_requested_at, :now), version = version + 1
- WHERE id = :id AND ended_at IS NULL RETURNING id;
+ WHERE id = :id AND ended_at IS NULL RETURNING state;
 
 -- wish_pause --
 -- As cancel: the code has not reached it yet.
 UPDATE task SET pause_requested_at = :now, version = version + 1
- WHERE id = :id AND ended_at IS NULL RETURNING id;
+ WHERE id = :id AND ended_at IS NULL RETURNING state;
 
 -- forget_pause --
 -- Resume takes the wish back.
 UPDATE task SET pause_requested_at = NULL, version = version + 1
- WHERE id = :id AND ended_at IS NULL RETURNING id;
+ WHERE id = :id AND ended_at IS NULL RETURNING state;
 
 -- cancel_asked --
 -- Whether somebody wants this to stop: then nothing of it is tried again.
