@@ -239,7 +239,7 @@ class Writer:
         self._refuse_if_closed()
         if self._queue.qsize() >= WAITING:
             raise Busy(n=WAITING)
-        if not self._turn.acquire(blocking=False):
+        if _may_be_interrupted() or not self._turn.acquire(blocking=False):
             self._queue.put(request)
             return request.wait(patience_s)
         try:
@@ -363,6 +363,17 @@ class Writer:
         else:
             log.error("a group of writes failed", exc_info=problem)
         return error
+
+
+def _may_be_interrupted() -> bool:
+    """Tell whether a signal handler could raise here, between a commit and what must follow it.
+
+    Python runs handlers in the main thread only, so that one never writes itself.
+    """
+    return threading.get_ident() == _MAIN
+
+
+_MAIN = threading.main_thread().ident
 
 
 def _run_together(tx: Transaction, group: list[Request[Any]]) -> None:
