@@ -123,7 +123,7 @@ class HttpClient:
         return msgspec.json.decode(content) if content else None
 
     def _read(self, response: http.client.HTTPResponse, size: int | None = None) -> bytes:
-        """Read an answer, or a piece of it; a server that dies half-way is one that is not there."""
+        """Read an answer, or a piece of it; a server that dies half-way is not there."""
         try:
             return response.read(size)
         except (OSError, http.client.HTTPException) as problem:

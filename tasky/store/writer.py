@@ -14,6 +14,7 @@ import queue
 import sqlite3
 import threading
 from _thread import allocate_lock
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -186,6 +187,7 @@ class Writer:
         self._insert_event = Queries("events").insert_event
         self._ids = _next_ids(connection)
         self._queue: queue.SimpleQueue[Request[Any] | None] = queue.SimpleQueue()
+        self._fetched: deque[Request[Any]] = deque()
         self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="tasky-writer", daemon=True)
         self._closed = False
@@ -263,8 +265,11 @@ class Writer:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
+            # In reach of whoever has the turn: what was posted before a call is written with it.
+            self._fetched.append(first)
             with self._turn:
-                self._serve(first)
+                if self._fetched:
+                    self._serve(self._fetched.popleft())
 
     def _serve(self, first: Request[Any]) -> None:
         """Commit a group that begins with `first`."""
@@ -288,16 +293,20 @@ class Writer:
     def _take(self, first: Request[Any]) -> list[Request[Any]]:
         """Collect what waits; reading the queue after BEGIN gives latecomers a place."""
         group = [first] if first.take() else []
-        while len(group) < GROUP and not self._queue.empty():
-            try:
-                request = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if request is None:
-                self._queue.put(None)
-                break
+        while self._fetched:
+            request = self._fetched.popleft()
             if request.take():
                 group.append(request)
+        while len(group) < GROUP and not self._queue.empty():
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is None:
+                self._queue.put(None)
+                break
+            if waiting.take():
+                group.append(waiting)
         return group
 
     def _commit(self, group: list[Request[Any]]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tasky.client.session import TaskHandle, Tasky
 from tasky.errors import StatusConflict
 from tasky.model import Task
+from tasky.runtime import dispatcher
 from tasky.states import ACTIONS, ACTIVE, FINAL, OPEN, State, actions_for
 from tasky.worker import Context
 from tests.faults.oracle import findings
@@ -94,6 +96,9 @@ class Tasks(RuleBasedStateMachine):
         self.path = self.folder / "machine.db"
         self.tasky = Tasky(self.path, samples=False, threads=SLOTS, roots=[], grace_s=5.0)
         self.stage = Stage()
+        # The grace is over when the test says so, however slow the machine is.
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(dispatcher, "TIMEOUT_GRACE_S", 3600.0)
         self.handles: list[TaskHandle] = []
         self.ends: dict[int, tuple[State, int | None]] = {}
 
@@ -301,6 +306,7 @@ class Tasks(RuleBasedStateMachine):
             actor.ctx.token.resume()
             self.dismiss(actor)
         self.tasky.close()
+        self.patch.undo()
         self.bring_to_an_end()
         wrong = findings(self.path)
         shutil.rmtree(self.folder)

@@ -1,4 +1,4 @@
-"""R10: many threads act on the same tasks at random; each hears yes or no, and no edge is illegal."""
+"""R10: many threads act on the same tasks at random; each hears yes or no, no edge is illegal."""
 
 import contextlib
 import random

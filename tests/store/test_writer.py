@@ -1,6 +1,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -200,3 +201,27 @@ def test_a_request_that_python_itself_refuses_fails_alone(
     with pytest.raises(sqlite3.ProgrammingError):
         requests[1].wait(PATIENCE_S)
     assert names(path) == {"a"}
+
+
+def test_what_was_posted_before_a_call_is_written_by_its_return(
+    writer: Writer, path: Path, block: Callable[[], Blocked]
+) -> None:
+    """Also when the writer's own thread has taken it already and waits for its turn."""
+    inside, go_on = Event(), Event()
+
+    def slow(tx: Transaction) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE_S)
+
+    busy = Thread(target=writer.call, args=(slow,))
+    busy.start()
+    assert inside.wait(PATIENCE_S)
+    posted = writer.post(put("posted"))
+    called = Thread(target=writer.call, args=(put("called"),))
+    called.start()
+    go_on.set()
+    called.join()
+    seen = names(path)
+    busy.join()
+    posted.wait(PATIENCE_S)
+    assert seen == {"posted", "called"}
