@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import secrets
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ import msgspec
 
 from tasky.client import wire
 from tasky.client.base import MAX_WAIT_S, Output
-from tasky.errors import BadRequest, ServerUnreachable, TaskyError
+from tasky.errors import BadRequest, OutcomeUnknown, ServerUnreachable, TaskyError
 from tasky.model import (
     Event,
     Execution,
@@ -81,16 +82,19 @@ class HttpClient:
             headers["Authorization"] = f"Bearer {self._token}"
         for attempt in range(self._retries + 1):
             connection = self._connection()
-            fresh = connection.sock is None
+            fresh, sent = connection.sock is None, False
             try:
                 if fresh:
                     connection.connect()
                     connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.sock.settimeout(PATIENCE_S + wait_s)
+                sent = True
                 connection.request(method, path, body, headers)
                 return connection.getresponse()
             except (OSError, http.client.HTTPException) as problem:
                 connection.close()
+                if sent and not _harmless(method, headers):
+                    raise OutcomeUnknown(seconds=round(PATIENCE_S + wait_s)) from None
                 # Only a kept-alive connection that never answered is worth another try.
                 if fresh or attempt == self._retries or isinstance(problem, TimeoutError):
                     raise ServerUnreachable(url=self.url, reason=_reason(problem)) from None
@@ -181,12 +185,14 @@ class HttpClient:
     # -- submit -----------------------------------------------------------------------------------
 
     def submit(self, request: Submit) -> Task:
-        headers = {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else {}
         body = wire.submit(msgspec.structs.replace(request, idempotency_key=None))
+        headers = _once(request.idempotency_key)
         return wire.to_task(self._call("POST", f"{API}/tasks", body, headers=headers))
 
     def submit_many(self, requests: Sequence[Submit]) -> list[Task]:
-        form = self._call("POST", f"{API}/tasks", [wire.submit(r) for r in requests])
+        headers = _once(requests[0].idempotency_key if requests else None)
+        plain = [msgspec.structs.replace(r, idempotency_key=None) for r in requests]
+        form = self._call("POST", f"{API}/tasks", [wire.submit(r) for r in plain], headers=headers)
         return [wire.to_task(entry) for entry in form["items"]]
 
     def check(self, request: Submit) -> None:
@@ -385,6 +391,16 @@ class HttpClient:
 def _part(text: str) -> str:
     """Quote one part of a path; an empty one would ask for the list instead."""
     return quote(text, safe="") or "%20"
+
+
+def _once(key: str | None) -> dict[str, str]:
+    """Return the header that makes a repeat harmless; without a key of the caller, a fresh one."""
+    return {"Idempotency-Key": key or secrets.token_hex(16)}
+
+
+def _harmless(method: str, headers: Mapping[str, str]) -> bool:
+    """Tell whether a request may be sent again when nobody knows whether it arrived."""
+    return method in ("GET", "HEAD") or "Idempotency-Key" in headers
 
 
 def _match(version: int | None) -> dict[str, str]:

@@ -299,8 +299,13 @@ class Dispatcher:
 
     def _cut_late(self, number: int, why: str) -> None:
         running = self.running.get(number)
-        if running is not None and not running.finished:
+        if running is None or running.finished:
+            return
+        try:
             self.cut(running, State.TIMED_OUT, f"{why}, and it went on", Reason.TIMEOUT)
+        except TaskyError as problem:
+            log.warning("execution %d was not cut, trying again: %s", number, problem)
+            self._alarms.after(1.0, lambda: self._cut_late(number, why))
 
     def shut_down(self, grace_s: float) -> list[Running]:
         """Ask all code to stop and wait for it; return what went on after `grace_s`."""

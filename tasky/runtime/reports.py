@@ -197,7 +197,9 @@ class Reports:
         now = self._clock.now()
         if task.not_before and task.not_before > now:
             yield "not_before", f"Its time comes at {iso(task.not_before)}."
-        if task.error is not None and task.attempt:
+        if task.status == State.QUEUED and task.error is not None and task.error.type == "Lost":
+            yield "crash", f"The server crashed in attempt {task.attempt}; the next one is queued."
+        elif task.error is not None and task.attempt:
             yield "retry", f"Attempt {task.attempt} failed; the next one waits for its backoff."
         yield from self._full(task)
 

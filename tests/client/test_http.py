@@ -1,5 +1,9 @@
 """What only a client over a network has to see to."""
 
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -60,3 +64,38 @@ def test_without_a_waiting_place_the_client_asks_again_but_not_at_once(
 def test_an_address_is_checked_before_it_is_used(address: str) -> None:
     with pytest.raises(errors.BadRequest):
         HttpClient(address)
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[tuple[str, list[bytes]]]:
+    """Offer an address that reads one request and hangs up instead of answering."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", heard
+        thread.join()
+
+
+def test_an_action_that_was_not_answered_may_have_happened() -> None:
+    with hanging_up() as (address, heard):
+        client = HttpClient(address, TOKEN)
+        with pytest.raises(errors.OutcomeUnknown):
+            client.act("ab", "cancel")
+        client.close()
+    assert b"/actions" in heard[0]
+
+
+def test_a_submit_always_has_a_key_that_makes_a_repeat_harmless() -> None:
+    with hanging_up() as (address, heard):
+        client = HttpClient(address, TOKEN)
+        with pytest.raises(errors.ServerUnreachable):
+            client.submit(Submit(worker="echo"))
+        client.close()
+    assert b"Idempotency-Key: " in heard[0]
