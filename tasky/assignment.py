@@ -100,10 +100,12 @@ _END_OF = {Reason.TIMEOUT: State.TIMED_OUT, Reason.KILLED: State.KILLED}
 
 def stopped(stop: Cancelled) -> Outcome:
     """Return the outcome of code that obeyed a wish to stop."""
-    problem = Problem("Cancelled", encodable(stop.text or _WHY[stop.reason]))
+    kind = _KIND.get(stop.reason, "Cancelled")
+    problem = Problem(kind, encodable(stop.text or _WHY[stop.reason]))
     return Outcome(_END_OF.get(stop.reason, State.CANCELLED), problem=problem)
 
 
+_KIND = {Reason.TIMEOUT: "TimedOut", Reason.KILLED: "Killed"}
 _WHY = {
     Reason.USER: "stopped at a checkpoint because somebody cancelled it",
     Reason.TIMEOUT: "stopped at a checkpoint because its time was over",

@@ -4,9 +4,12 @@ The code meets the token at its checkpoints. `Cancelled` is a `BaseException`, s
 `except Exception` cannot swallow it.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from enum import StrEnum
+
+log = logging.getLogger("tasky.cancel")
 
 
 class Reason(StrEnum):
@@ -64,7 +67,10 @@ class Token:
             callbacks = self._callbacks
             self._notify()
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:
+                log.exception("a callback of a cancel failed")
         return True
 
     def _notify(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasky import files
 from tasky.clock import Clock, SystemClock
-from tasky.errors import DatabaseProblem, TaskyError
+from tasky.errors import DatabaseProblem, TaskyError, VersionConflict
 from tasky.executors.capture import Capture
 from tasky.executors.thread import ThreadExecutor
 from tasky.runtime.alarms import Alarms
@@ -169,7 +169,15 @@ class Core:
         if self._closed:
             return []
         self._closed = True
-        cut = self.stop(grace_s)
+        try:
+            cut = self.stop(grace_s)
+            self._end_services()
+        finally:
+            self.store.close()
+            self._release()
+        return cut
+
+    def _end_services(self) -> None:
         services = [self.journal, self.maintenance, self.alarms] if self.dispatcher else []
         for service in services:
             service.stop()
@@ -178,9 +186,6 @@ class Core:
         self.hooks.stop()
         if self._capturing:
             Capture.stop()
-        self.store.close()
-        self._release()
-        return cut
 
     def _release(self) -> None:
         if self._owner is not None:
@@ -252,26 +257,26 @@ class Core:
         max_running: int | None = None,
         queue: str | None = None,
         actor: str = "",
+        version: int | None = None,
     ) -> None:
         """Switch a worker or change its limits; queued tasks feel it at once.
 
-        Raises `WorkerUnknown`.
+        Raises `WorkerUnknown`, and `VersionConflict` when it has another version than `version`.
         """
         registered = self.registry.get(name)
-        row = next(r for r in self.store.workers.all() if r.id == registered.row_id)
-        if enabled is not None:
-            row.enabled, row.disabled_reason = enabled, None if enabled else reason
-        row.max_running = row.max_running if max_running is None else max_running
-        row.queue = row.queue if queue is None else queue
-
-        def applied() -> None:
-            registered.enabled, registered.disabled_reason = row.enabled, row.disabled_reason
-            registered.max_running, registered.queue = row.max_running, row.queue
-            registered.version += 1
 
         def write(tx: Transaction) -> None:
-            workers.change(tx, row, actor)
-            tx.after(applied)
+            row = workers.read(tx, registered.row_id)
+            if version is not None and version != row.version:
+                raise VersionConflict(
+                    object=f"worker {row.name}", version=row.version, given=version
+                )
+            if enabled is not None:
+                row.enabled, row.disabled_reason = enabled, None if enabled else reason
+            row.max_running = row.max_running if max_running is None else max_running
+            row.queue = row.queue if queue is None else queue
+            row.version = workers.change(tx, row, actor)
+            tx.after(lambda: self._set(registered, row))
 
         self.writer.call(write)
         if self.dispatcher is not None:

@@ -285,7 +285,7 @@ class DatabaseUnwritable(DatabaseProblem):
 
 
 class DiskFull(DatabaseProblem):
-    """No space left for {db}: new tasks and changes are refused, reading and cancel still work.
+    """No space left for {db}: new tasks and changes are refused, running tasks and reading go on.
     Free some space; Tasky recovers by itself.
     """
 

@@ -12,11 +12,12 @@ import click
 from tasky.cli.follow import wait_effect
 from tasky.cli.groups import Command
 from tasky.cli.options import Load, Setup, client, pass_setup
-from tasky.cli.output import Exit, Output, Stop, query_shown, say_error
+from tasky.cli.output import Exit, Output, Stop, name_of, query_shown, say_error
 from tasky.cli.pairs import config_of, is_pair
 from tasky.cli.shared import load_options, local_zone, task_arguments
 from tasky.cli.texts import number
-from tasky.cli.types import SPAN
+from tasky.cli.types import SPAN, TEXT
+from tasky.states import State
 
 if TYPE_CHECKING:
     from tasky.client.base import Client
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 
 AWAITED = ("cancel", "kill", "pause", "resume")
 """Actions that running code has to obey first."""
+
+OBEYED = {
+    "cancel": (State.CANCELLED, State.TIMED_OUT, State.KILLED),
+    "kill": (State.KILLED,),
+    "pause": (State.PAUSED,),
+}
+"""Where a task is once an action took effect; elsewhere it had finished first."""
+
+SILENT_S = 2.0
+"""So long nothing is said of what is waited for."""
 
 CONSEQUENCES = {
     "cancel": "Queued ones end at once, running ones are asked to stop at their next checkpoint.",
@@ -56,10 +67,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--wait-timeout", type=SPAN, default=30.0, show_default="30 s",
                      help="Wait at most so long for the effect."),
         click.option("--no-wait", is_flag=True, help="Return as soon as it is asked for."),
-        click.option("--reason", default="", help="Why; it is kept with the task."),
+        click.option("--reason", type=TEXT, default="", help="Why; it is kept with the task."),
         click.option("--yes", is_flag=True, help="Do not ask."),
         click.option("--dry-run", is_flag=True, help="With --filter: only tell what would be."),
-        click.option("--filter", "query", metavar="QUERY", help="All tasks that fit a query."),
+        click.option("--filter", "query", type=TEXT, metavar="QUERY",
+                     help="All tasks that fit a query."),
     ):  # fmt: skip
         function = option(function)
     return function
@@ -203,11 +215,26 @@ def _effect(
     if wish.action not in AWAITED:
         return task, Exit.DONE
     there = EFFECTS[wish.action]
-    task = wait_effect(link, task, there, max(0.0, until - time.monotonic()))
-    if there(task):
+    left = max(0.0, until - time.monotonic())
+    task = wait_effect(link, task, there, min(SILENT_S, left))
+    if not there(task):
+        out.note(f"tasky: {task.id[:8]}: {wish.action} asked. {out.safe(link.why(task.id).text)}")
+        task = wait_effect(link, task, there, max(0.0, until - time.monotonic()))
+    if not there(task):
+        return task, _unobeyed(out, task, wish, left)
+    if task.status in OBEYED.get(wish.action, (task.status,)):
         return task, Exit.DONE
-    out.note(f"tasky: {task.id[:8]}: {wish.action} asked. {out.safe(link.why(task.id).text)}")
-    return task, Exit.WAITED if wish.wait_s else Exit.DONE
+    out.problem(
+        f"tasky: {name_of(task)} finished before {wish.action} took effect: it is {task.status}."
+    )
+    return task, Exit.ENDED_BADLY
+
+
+def _unobeyed(out: Output, task: "Task", wish: _Wish, waited_s: float) -> int:
+    """Say that the time is up, unless the only line about the task was said just now."""
+    if waited_s > SILENT_S:
+        out.note(f"tasky: {task.id[:8]}: still {task.status}; what was asked for stays asked.")
+    return Exit.WAITED if wish.wait_s else Exit.DONE
 
 
 def _print_tasks(out: Output, tasks: "list[Task]") -> None:

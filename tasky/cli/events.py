@@ -10,6 +10,7 @@ from tasky.cli.options import NOTHING, Setup, client, is_server, pass_setup, pat
 from tasky.cli.output import Output
 from tasky.cli.tables import Cell, Column
 from tasky.cli.texts import moment
+from tasky.cli.types import TEXT
 from tasky.client import owner_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ COLUMNS = (
     ),
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens.")
-@click.option("--task", metavar="ID", help="Only events of one task.", shell_complete=complete_task)
+@click.option("--task", type=TEXT, metavar="ID", help="Only events of one task.",
+              shell_complete=complete_task)  # fmt: skip
 @click.option("--after", type=click.IntRange(0), help="Only events with a larger number.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True,
               help="The newest so many, or the first ones after --after.")  # fmt: skip

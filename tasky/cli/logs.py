@@ -9,6 +9,7 @@ from tasky.cli.groups import Command
 from tasky.cli.options import NOTHING, Setup, client, pass_setup
 from tasky.cli.output import Output
 from tasky.cli.shared import task_argument
+from tasky.cli.texts import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +38,26 @@ def logs(setup: Setup, id: str, follow: bool, tail: int | None) -> None:  # noqa
             return
         after = 0
         for line in _log(link, task, tail):
+            # What a tail leaves out before its first line is wanted.
+            if after or tail is None:
+                _print_gap(out, after, line)
             _print_log_line(out, line)
             after = line.seq
         out.flush()
         if follow and not task.ended:
-            for new in log_lines(link, task, None, after):
-                if new is not None:
-                    _print_log_line(out, new, at_once=True)
+            _follow(link, out, task, after)
     finally:
         link.close()
+
+
+def _follow(link: "Client", out: Output, task: "Task", after: int) -> None:
+    known = after
+    for line in log_lines(link, task, None, after):
+        if line is not None:
+            # A tail of no lines says nothing of those before the first one.
+            _print_gap(out, known, line)
+            _print_log_line(out, line, at_once=True)
+            known = line.seq
 
 
 def _log(link: "Client", task: "Task", tail: int | None) -> "Iterator[LogLine]":
@@ -62,6 +74,18 @@ def _print_log_document(out: Output, lines: "list[LogLine]") -> None:
     from tasky.client import wire
 
     out.document({"items": [wire.log_line(line) for line in lines]})
+
+
+def _print_gap(out: Output, after: int, line: "LogLine") -> None:
+    """Say how many lines are missing before this one: a bounded log keeps its head and its tail.
+
+    A new execution counts from 1 again, which is no gap.
+    """
+    missing = line.seq - after - 1
+    if missing <= 0 or out.jsonl:
+        return
+    dash = "-" if out.ascii else "—"
+    out.line(f"{dash} {number(missing)} {'line' if missing == 1 else 'lines'} not kept {dash}")
 
 
 def _print_log_line(out: Output, line: "LogLine", *, at_once: bool = False) -> None:

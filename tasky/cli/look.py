@@ -11,7 +11,7 @@ from tasky.cli.output import Exit, Output, Stop, query_shown
 from tasky.cli.run import print_output
 from tasky.cli.shared import load_options, local_zone, task_argument, task_arguments
 from tasky.cli.task_views import TASK_COLUMNS, show_task, task_row
-from tasky.cli.types import SPAN
+from tasky.cli.types import SPAN, TEXT
 from tasky.client import owner_of
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ ACTIVE = ("running", "paused", "waiting")
         "tasky tasks 'status:queued' -q --all",
     ),
 )
-@click.argument("query", default="")
+@click.argument("query", type=TEXT, default="")
 @click.option("--limit", type=click.IntRange(1, PAGE), default=50, show_default=True,
               help="Tasks of one page.")  # fmt: skip
 @click.option("--sort", type=click.Choice(SORTS), default="created", show_default=True,
               help="What decides the order.")  # fmt: skip
 @click.option("--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True,
               help="Direction.")  # fmt: skip
-@click.option("--cursor", help="Go on where a page ended (next_cursor).")
+@click.option("--cursor", type=TEXT, help="Go on where a page ended (next_cursor).")
 @click.option("--all", "everything", is_flag=True, help="All pages.")
 @pass_setup
 def tasks(
@@ -171,6 +171,8 @@ def output(setup: Setup, id: str) -> None:  # noqa: A002
     try:
         task = link.task(id)
         print_output(link, out, task)
+        if task.ended:
+            check_end(task)
         if task.output_kind is None:
             out.note(f"{task.id[:8]} has no output; it is {task.status}.")
     finally:

@@ -143,6 +143,10 @@ class Output:
         if not self.quiet:
             _say(text)
 
+    def problem(self, text: str) -> None:
+        """Say what went wrong while the command goes on, on stderr; quiet does not hide it."""
+        _say(marked(text, ascii_only=self.ascii))
+
     # -- words --------------------------------------------------------------------------------
 
     @property

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tasky.cli.types import is_utf8
+
 _PAIR = re.compile(r"(?P<key>[^=@:]+)(?P<sign>:=|=|@)(?P<text>.*)", re.DOTALL)
 
 
@@ -38,6 +40,9 @@ def _read(pair: str, properties: Mapping[str, Any]) -> tuple[str, Any]:
     if match is None:
         raise click.UsageError(f'"{pair}" is none of key=value, key:=JSON and key@FILE.')
     key, sign, text = match["key"], match["sign"], match["text"]
+    # The name of a file may be any bytes: what is in it counts.
+    if not is_utf8(key) or (sign != "@" and not is_utf8(text)):
+        raise click.UsageError(f'{key}: "{text}" is not text in UTF-8.')
     if sign == ":=":
         return key, _json(key, text)
     if sign == "@":
@@ -47,9 +52,13 @@ def _read(pair: str, properties: Mapping[str, Any]) -> tuple[str, Any]:
 
 def _json(key: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        told = json.dumps(value, ensure_ascii=False)
     except (ValueError, RecursionError) as problem:
         raise click.UsageError(f"{key}: the text after := is not JSON: {problem}.") from None
+    if not is_utf8(told):
+        raise click.UsageError(f"{key}: the text after := has half a character (\\ud800 to \\udfff).")
+    return value
 
 
 def _content(key: str, name: str) -> str:

@@ -23,7 +23,7 @@ from tasky.cli.options import (
 from tasky.cli.output import Exit, Output, Stop, name_of
 from tasky.cli.pairs import config_of, labels_of
 from tasky.cli.shared import load_options
-from tasky.cli.types import MOMENT, SPAN
+from tasky.cli.types import MOMENT, SPAN, TEXT
 
 if TYPE_CHECKING:
     from tasky.client.base import Client
@@ -50,7 +50,7 @@ class _Watched:
         "tasky run my_worker limits:='{\"cpu\": 2}' text@notes.txt -w my.py --wait",
     ),
 )
-@click.argument("worker", shell_complete=complete_worker)
+@click.argument("worker", type=TEXT, shell_complete=complete_worker)
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE|KEY:=JSON|KEY@FILE]...",
                 shell_complete=complete_pair)  # fmt: skip
 @click.option("--wait", is_flag=True, help="Wait for the end and print the output.")
@@ -62,10 +62,11 @@ class _Watched:
 @click.option("--at", type=MOMENT, help="Start then: 2026-11-20T14:30 or 14:30.")
 @click.option("--delay", type=SPAN, help="Start after a while: 30s, 5m, 2h.")
 @click.option("--hold", is_flag=True, help='Keep it until "tasky release".')
-@click.option("--label", "labels", multiple=True, metavar="K=V", help="A label; may be repeated.")
-@click.option("--key", help="Refuse it while an open task has the same key.")
-@click.option("--idempotency-key", help="The same key again gives the same task (24 h).")
-@click.option("--queue", help="Queue, other than the worker's own.")
+@click.option("--label", "labels", type=TEXT, multiple=True, metavar="K=V",
+              help="A label; may be repeated.")  # fmt: skip
+@click.option("--key", type=TEXT, help="Refuse it while an open task has the same key.")
+@click.option("--idempotency-key", type=TEXT, help="The same key again gives the same task (24 h).")
+@click.option("--queue", type=TEXT, help="Queue, other than the worker's own.")
 @click.option("--max-attempts", type=click.IntRange(1, 1000), help="Attempts in all.")
 @load_options(roots=True)
 @pass_setup

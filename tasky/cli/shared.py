@@ -9,13 +9,14 @@ import click
 
 from tasky.cli.completion import complete_task
 from tasky.cli.options import Load
+from tasky.cli.types import TEXT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def task_argument(function: F) -> F:
     """Add the argument ID."""
-    return click.argument("id", metavar="ID", shell_complete=complete_task)(function)
+    return click.argument("id", metavar="ID", type=TEXT, shell_complete=complete_task)(function)
 
 
 def task_arguments(*, required: bool = True) -> Callable[[F], F]:

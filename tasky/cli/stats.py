@@ -38,7 +38,7 @@ Rows = list[list[str]]
 )
 @click.option("--since", type=SINCE, default="24h", show_default=True, help="Span back, or a time.")
 @click.option("--by", type=click.Choice(BY), help="What the rows are.")
-@click.option("--worker", help="Only one worker.", shell_complete=complete_worker)
+@click.option("--worker", type=TEXT, help="Only one worker.", shell_complete=complete_worker)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True,
               help="How it is printed.")  # fmt: skip
 @pass_setup

@@ -1,4 +1,4 @@
-"""Types of options beyond click's own: spans, moments, moments in the past."""
+"""Types of options beyond click's own: text, spans, moments, moments in the past."""
 
 import re
 import time
@@ -10,11 +10,33 @@ import click
 if TYPE_CHECKING:
     _Seconds = click.ParamType[float]
     _Micros = click.ParamType[int]
+    _Str = click.ParamType[str]
 else:
     # Older click has no type arguments.
-    _Seconds = _Micros = click.ParamType
+    _Seconds = _Micros = _Str = click.ParamType
 
 _CLOCK_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be stored: the bytes of an argument need not be UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class Text(_Str):
+    """Text that is stored or sent; a name of a file may be any bytes and is none."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if not is_utf8(text):
+            self.fail(f'"{text}" is not text in UTF-8.', param, ctx)
+        return text
 
 
 class Span(_Seconds):
@@ -80,4 +102,4 @@ def _micros(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
 
 
-SPAN, MOMENT, SINCE = Span(), Moment(), Since()
+TEXT, SPAN, MOMENT, SINCE = Text(), Span(), Moment(), Since()

@@ -44,9 +44,9 @@ FIELD_COLUMNS = (
         "tasky workers copy_file --enable --max-running 2",
     ),
 )
-@click.argument("name", required=False, shell_complete=complete_worker)
+@click.argument("name", type=TEXT, required=False, shell_complete=complete_worker)
 @click.option("--enable", is_flag=True, help="Let its tasks start again.")
-@click.option("--disable", metavar="REASON", help="Let none of its tasks start.")
+@click.option("--disable", type=TEXT, metavar="REASON", help="Let none of its tasks start.")
 @click.option("--max-running", type=click.IntRange(1, 10_000), help="So many at a time.")
 @load_options()
 @pass_setup

@@ -9,7 +9,7 @@ import msgspec
 from tasky.assignment import CHUNK_BYTES
 from tasky.client.base import EFFECTS, Output
 from tasky.core import Core, Options
-from tasky.errors import BadRequest, FieldError, TaskyError, VersionConflict
+from tasky.errors import BadRequest, FieldError, TaskyError
 from tasky.model import (
     Event,
     Execution,
@@ -30,8 +30,6 @@ from tasky.runtime.control import Wanted
 from tasky.runtime.intake import as_written
 from tasky.states import ACTIONS, FINAL, State
 from tasky.store.tasks import task_of
-
-BULK_SLICE = 500
 
 
 class LocalClient:
@@ -65,17 +63,13 @@ class LocalClient:
         queue: str | None = None,
         version: int | None = None,
     ) -> Worker:
-        before = self.worker(name)
-        if version is not None and version != before.version:
-            raise VersionConflict(
-                object=f"worker {before.name}", version=before.version, given=version
-            )
         if max_running is not None and max_running < 1:
             errors = [FieldError("/max_running", "must be 1 or more")]
             raise BadRequest(what="max_running", why="it must be 1 or more", errors=errors)
         self.core.change_worker(
             name, enabled=enabled, reason=reason, max_running=max_running, queue=queue,
             actor=self.actor,
+            version=version,
         )  # fmt: skip
         return self.worker(name)
 
@@ -93,10 +87,7 @@ class LocalClient:
         new, done = self.core.intake.submit(requests)
         if done.replayed:
             return [msgspec.structs.replace(self.task(uid), replayed=True) for uid in done.uids]
-        return [
-            as_written(task, request.worker, done, n)
-            for n, (task, request) in enumerate(zip(new, requests, strict=True))
-        ]
+        return [as_written(task, done, n) for n, task in enumerate(new)]
 
     def check(self, request: Submit) -> None:
         self.core.intake.checked(request)

@@ -250,8 +250,8 @@ def _request(fields: Mapping[str, Any]) -> Submit:
         moment = fields.get("not_before")
         if moment is not None and not isinstance(moment, int):
             fields = {**fields, "not_before": _moment(moment)}
-        return Submit(**fields)
-    except TypeError as problem:
+        return msgspec.convert(fields, Submit)
+    except (TypeError, AttributeError, ValueError, OverflowError) as problem:
         raise BadRequest(what="the request", why=str(problem)) from None
 
 

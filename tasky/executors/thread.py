@@ -8,9 +8,6 @@ from queue import SimpleQueue
 from tasky.assignment import Assignment
 from tasky.executors import capture
 
-ABANDONED_MAX = 8
-"""Threads that ignore every wish; past this, new starts wait."""
-
 
 class ThreadExecutor:
     """A pool of daemon threads; grows to `slots` as it is used.
@@ -48,7 +45,11 @@ class ThreadExecutor:
     def _add_thread(self) -> None:
         thread = threading.Thread(target=self._run, name="tasky-slot", daemon=True)
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:
+            self._threads.discard(thread)
+            raise
 
     def abandon(self, execution_id: int) -> None:
         """Give the slot of a thread to a new one."""

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Callable
 
-from tasky.runtime.service import Service
+from tasky.runtime.service import Service, log
 
 
 class Alarms(Service):
@@ -38,4 +38,7 @@ class Alarms(Service):
                 if self._heap[0][0] > now:
                     return self._heap[0][0] - now
                 _, _, callback = heapq.heappop(self._heap)
-            callback()
+            try:
+                callback()
+            except Exception:  # noqa: BLE001  # the next alarm has nothing to do with this one
+                log.exception("an alarm failed")

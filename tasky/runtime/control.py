@@ -233,7 +233,7 @@ class Control:
             tx.execute(SQL.delete_results, {"id": task.id})
             tx.execute(SQL.delete_task, {"id": task.id}).fetchall()
             payload = msgspec.json.encode({"task_id": task.uid}).decode()
-            tx.event("task.deleted", actor=actor, object=task.uid, payload=payload)
+            tx.event("task.deleted", actor=actor, task_id=task.id, object=task.uid, payload=payload)
             return task
 
         task = self._database.write().call(write)

@@ -185,20 +185,28 @@ class Dispatcher:
             # The wish was for the attempt before; this one obeys it at its first checkpoint.
             running.token.pause()
         self._arm_timeout(running, registered)
-        self._executors[registered.spec.executor].start(
-            Assignment(
-                spec=registered.spec,
-                config=claimed.config,
-                task_id=claimed.uid,
-                execution_id=claimed.execution_id,
-                fence=claimed.fence,
-                attempt=claimed.attempt,
-                index=claimed.index,
-                labels=claimed.labels,
-                token=running.token,
-                reporter=running,
-                roots=self._roots,
+        try:
+            self._executors[registered.spec.executor].start(self._assignment(running))
+        except Exception as problem:  # noqa: BLE001  # no thread to be had: it fails, others start
+            why = f"nothing could run it: {problem}"
+            running.finish(
+                Outcome(State.FAILED, problem=Problem("NotStarted", why), retryable=True)
             )
+
+    def _assignment(self, running: Running) -> Assignment:
+        claimed = running.claimed
+        return Assignment(
+            spec=running.spec,
+            config=claimed.config,
+            task_id=claimed.uid,
+            execution_id=claimed.execution_id,
+            fence=claimed.fence,
+            attempt=claimed.attempt,
+            index=claimed.index,
+            labels=claimed.labels,
+            token=running.token,
+            reporter=running,
+            roots=self._roots,
         )
 
     def _promote(self) -> None:
@@ -211,7 +219,12 @@ class Dispatcher:
             if due is not None:
                 tx.due.append(due)
 
-        self._writer.post(write)
+        self._writer.post(write, self._not_promoted)
+
+    def _not_promoted(self, error: BaseException) -> None:
+        log.warning("what is due was not queued, trying again: %s", error)
+        if self._writer.broken is None:
+            self._alarms.after(1.0, self._promote)
 
     # -- ends --------------------------------------------------------------------------------------
 

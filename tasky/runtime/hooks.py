@@ -72,17 +72,23 @@ class Hooks:
 
     def _run(self) -> None:
         while (fact := self._queue.get()) is not None:
-            event = self._event(fact)
-            for name in self._names.get(fact.name, ()):
-                states = GOWORK[name][1] if name in GOWORK else None
-                if states is None or event.state in states:
-                    self._call(name, event)
+            try:
+                self._tell(fact)
+            except Exception:  # noqa: BLE001  # the next event has nothing to do with this one
+                log.exception("event %d was told to nobody", fact.id)
+
+    def _tell(self, fact: Fact) -> None:
+        event = self._event(fact)
+        for name in self._names.get(fact.name, ()):
+            states = GOWORK[name][1] if name in GOWORK else None
+            if states is None or event.state in states:
+                self._call(name, event)
 
     def _call(self, name: str, event: Event) -> None:
         handler, params = self._handlers[name]
         try:
             handler(event, params)
-        except Exception:  # noqa: BLE001  # a handler raises anything; it is logged
+        except BaseException:  # noqa: BLE001  # SystemExit too: one handler must not end all
             log.exception("the handler of %s failed for event %d", name, event.id)
 
     def _event(self, fact: Fact) -> Event:

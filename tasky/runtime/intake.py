@@ -2,12 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from tasky.clock import MICROSECONDS, Clock
-from tasky.errors import BadRequest, FieldError, Stopping, WorkerDisabled
+from tasky.errors import (
+    BadRequest,
+    ConfigInvalid,
+    FieldError,
+    Stopping,
+    TaskyError,
+    WorkerDisabled,
+    WorkerUnknown,
+)
 from tasky.model import Submit, Task
 from tasky.runtime.registry import Registered, Registry
 from tasky.states import State
@@ -17,6 +25,7 @@ from tasky.store.tasks import NEW, QUEUED, NewTask, Submission, Submitted
 
 MAX_AT_ONCE = 10_000
 MAX_TIMES = 10_000
+MAX_ERRORS = 1_000
 NO_LABELS: dict[str, str] = {}
 _encode = msgspec.json.encode
 
@@ -42,13 +51,33 @@ class Intake:
             raise BadRequest(
                 what="the list of tasks", why=f"it has more than {MAX_AT_ONCE} entries"
             )
-        new = [self.checked(request) for request in requests]
+        new = self._all_checked(requests)
         submission = Submission(new)
         key = requests[0].idempotency_key if requests else None
         if key:
             submission.key, submission.credential = key, requests[0].actor
             submission.request = _hash(requests)
         return new, self._database.write().call_batch(tasks.submit, submission)
+
+    def _all_checked(self, requests: Sequence[Submit]) -> list[NewTask]:
+        """Return the rows of all requests; of several, everything that is wrong is said at once."""
+        if len(requests) == 1:
+            return [self.checked(requests[0])]
+        new: list[NewTask] = []
+        refusals: list[TaskyError] = []
+        for number, request in enumerate(requests):
+            try:
+                new.append(self.checked(request))
+            except (BadRequest, WorkerUnknown) as refusal:
+                refusal.errors = tuple(_placed(refusal, number))
+                refusals.append(refusal)
+        if len(refusals) == 1:
+            raise refusals[0]
+        if refusals:
+            errors = [error for refusal in refusals for error in refusal.errors]
+            why = f"{len(refusals)} of its entries are wrong"
+            raise BadRequest(what="the list of tasks", why=why, errors=errors[:MAX_ERRORS])
+        return new
 
     def checked(self, request: Submit) -> NewTask:
         """Return the row of a request, or raise what is wrong with it."""
@@ -58,16 +87,12 @@ class Intake:
             raise WorkerDisabled(name=registered.spec.name, why=f': "{reason}"' if reason else "")
         self._check_config(registered, request)
         spec = registered.spec
-        if (
-            request.labels
-            or request.times != 1
-            or request.priority
-            or request.timeout_s is not None
-        ):
+        if _has_options(request):
             _check_options(request)
         timeout_s = request.timeout_s
         return NewTask(
             uid=os.urandom(16).hex(),
+            worker=spec.name,
             worker_id=registered.row_id,
             config=_encode(request.config).decode(),
             state=NEW if request.hold else QUEUED,
@@ -102,6 +127,16 @@ class Intake:
         return request.not_before
 
 
+def _placed(refusal: TaskyError, number: int) -> Iterator[FieldError]:
+    """Yield what is wrong with one request of several, with pointers into their list."""
+    if isinstance(refusal, WorkerUnknown):
+        yield FieldError(f"/{number}/worker", str(refusal))
+        return
+    inside = "/config" if isinstance(refusal, ConfigInvalid) else ""
+    for error in refusal.errors:
+        yield FieldError(f"/{number}{inside}{error.pointer}", error.detail)
+
+
 def _has_options(request: Submit) -> bool:
     """Tell whether anything but worker and config was given; most requests have nothing else."""
     return bool(
@@ -130,14 +165,20 @@ def _check_options(request: Submit) -> None:
         for name, most in _LENGTHS
         if (text := getattr(request, name)) is not None and not 1 <= len(text) <= most
     ]
-    if len(request.labels) > 64 or any(
-        len(k) > 64 or len(v) > 256 for k, v in request.labels.items()
-    ):
-        limits = "at most 64 labels, keys up to 64, values up to 256 characters"
+    if len(request.labels) > 64 or not all(_good_label(*pair) for pair in request.labels.items()):
+        limits = "at most 64 labels, keys of 1 to 64, values up to 256 characters of UTF-8"
         errors.append(FieldError("/labels", limits))
     if errors:
         why = "; ".join(f"{e.pointer[1:]} {e.detail}" for e in errors)
         raise BadRequest(what="the request", why=why, errors=errors)
+
+
+def _good_label(key: str, value: str) -> bool:
+    try:
+        f"{key}{value}".encode()
+    except UnicodeEncodeError:
+        return False
+    return 1 <= len(key) <= 64 and len(value) <= 256
 
 
 _YEAR_S = 366 * 86_400
@@ -156,12 +197,12 @@ def _hash(requests: Sequence[Submit]) -> str:
     return hashlib.sha256(_encode(requests)).hexdigest()
 
 
-def as_written(new: NewTask, worker: str, done: Submitted, number: int) -> Task:
+def as_written(new: NewTask, done: Submitted, number: int) -> Task:
     """Return the task that a submission wrote, without reading it back."""
     return Task(
         id=new.uid,
         number=done.first_id + number,
-        worker=worker,
+        worker=new.worker,
         status=State(new.state),
         config=msgspec.Raw(new.config),
         max_attempts=new.max_attempts,

@@ -3,6 +3,9 @@
 import logging
 import threading
 
+LONGEST_S = 86_400.0
+"""A service looks at least once a day; the platform's clock cannot wait for ever."""
+
 log = logging.getLogger("tasky.runtime")
 
 
@@ -41,6 +44,7 @@ class Service:
         pause: float | None = 0.0
         while True:
             with self._wake:
+                pause = None if pause is None else min(pause, LONGEST_S)
                 self._wake.wait_for(lambda: self._woken or self._stopping, timeout=pause)
                 if self._stopping:
                     return

@@ -65,10 +65,12 @@ class Watch:
         while True:
             bell = self._hang(bells, task_id)
             # Looking after the bell hangs: a change between the two rings it.
-            found = look()
-            if found is not None or not _listen(bell, until):
+            try:
+                found = look()
+                if found is not None or not _listen(bell, until):
+                    return found if found is not None else look()
+            finally:
                 self._take_down(bells, task_id, bell)
-                return found if found is not None else look()
 
     def _hang(self, bells: dict[int, list[Any]], task_id: int) -> Any:
         bell = allocate_lock()
@@ -93,12 +95,14 @@ class Watch:
             bell.acquire()
             with self._lock:
                 self._anything.append(bell)
-            found = look()
-            if found is not None or not _listen(bell, until):
+            try:
+                found = look()
+                if found is not None or not _listen(bell, until):
+                    return found
+            finally:
                 with self._lock:
                     if bell in self._anything:
                         self._anything.remove(bell)
-                return found
 
 
 def _listen(bell: Any, until: float | None) -> bool:

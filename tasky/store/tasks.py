@@ -45,6 +45,7 @@ class NewTask:
     max_attempts: int = 1
     not_before: int | None = None
     times: int = 1
+    worker: str = ""
 
 
 @dataclass(slots=True)

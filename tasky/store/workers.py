@@ -39,6 +39,11 @@ def register(
     return WorkerRow(*tx.execute(SQL.upsert, values).fetchone())
 
 
+def read(tx: Transaction, row_id: int) -> WorkerRow:
+    """Return a worker inside the transaction that changes it."""
+    return WorkerRow(*tx.execute(SQL.one, {"id": row_id}).fetchone())
+
+
 def change(tx: Transaction, row: WorkerRow, actor: str) -> int:
     """Write switch and limits of a worker; return its new version."""
     values = {

@@ -112,14 +112,35 @@ class Transaction:
         """Call `callback` once the group is durable."""
         self.callbacks.append(callback)
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> "Mark":
         """Return where this transaction stands, for `rewind`."""
-        return self.connection.total_changes, len(self.facts), len(self.callbacks)
+        return Mark(
+            self.connection.total_changes,
+            len(self.facts),
+            len(self.callbacks),
+            len(self.due),
+            len(self.freed),
+            set(self.ready),
+        )
 
-    def rewind(self, mark: tuple[int, int, int]) -> None:
-        """Forget events and callbacks since `mark`."""
-        del self.facts[mark[1] :]
-        del self.callbacks[mark[2] :]
+    def rewind(self, mark: "Mark") -> None:
+        """Forget all that was noted since `mark`; ids that were taken stay unused."""
+        del self.facts[mark.facts :]
+        del self.callbacks[mark.callbacks :]
+        del self.due[mark.due :]
+        del self.freed[mark.freed :]
+        self.ready = mark.ready
+
+
+class Mark(NamedTuple):
+    """Where a transaction stood before a request."""
+
+    changes: int
+    facts: int
+    callbacks: int
+    due: int
+    freed: int
+    ready: set[int]
 
 
 class Request(Generic[R]):
@@ -224,12 +245,16 @@ class Writer:
         """As `call`, for one item of a batch: items of one group are written together."""
         return self._send_and_wait(Request(batch, item), patience_s)
 
-    def post(self, closure: Callable[[Transaction], Any]) -> Request[Any]:
-        """Run `closure` in a transaction, without waiting.
+    def post(
+        self,
+        closure: Callable[[Transaction], Any],
+        on_error: Callable[[BaseException], None] | None = None,
+    ) -> Request[Any]:
+        """Run `closure` in a transaction, without waiting; `on_error` hears what went wrong.
 
         Reports of running code are never refused.
         """
-        return self._send(Request(None, closure))
+        return self._send(Request(None, closure, on_error))
 
     def post_batch(
         self, batch: Batch[R], item: Any, on_error: Callable[[BaseException], None] | None = None
@@ -369,6 +394,8 @@ class Writer:
             log.critical("the database cannot be written any more: %s", error)
             if self.on_fatal is not None:
                 self.on_fatal(error)
+        elif isinstance(error, DiskFull):
+            log.error("%s", error)
         else:
             log.error("a group of writes failed", exc_info=problem)
         return error
@@ -417,7 +444,7 @@ def _run_one(tx: Transaction, request: Request[Any], undo: Callable[[], Any] | N
             raise
         if undo is not None:
             undo()
-        elif tx.connection.total_changes != mark[0]:
+        elif tx.connection.total_changes != mark.changes:
             raise
         tx.rewind(mark)
         request.error = problem

@@ -11,6 +11,11 @@ RETURNING id, name, executor, idempotent, enabled, disabled_reason, max_running,
 SELECT id, name, executor, idempotent, enabled, disabled_reason, max_running, queue, description, version
   FROM worker ORDER BY name;
 
+-- one --
+-- A worker as it is inside the transaction that changes it.
+SELECT id, name, executor, idempotent, enabled, disabled_reason, max_running, queue, description, version
+  FROM worker WHERE id = :id;
+
 -- change --
 -- Live limits and the switch.
 UPDATE worker SET enabled = :enabled, disabled_reason = :disabled_reason, max_running = :max_running,
