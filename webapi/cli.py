@@ -1,6 +1,8 @@
 """The command `tasky serve`."""
 
+import copy
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +14,11 @@ from tasky.settings import Settings
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 IO_ERROR = 74
+
+_STEERS = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+_STEERING = re.compile(rf"[\t\n{_STEERS}]")
+_STEERING_IN_BLOCKS = re.compile(f"[{_STEERS}]")
+"""What terminals obey: C0, DEL, C1, line ends, bidi; blocks of lines keep tabs and line ends."""
 
 
 class Setup(Protocol):
@@ -94,10 +101,33 @@ def _start(setup: Setup, given: dict[str, Any]) -> Any:
     )
 
 
+class PlainFormatter(logging.Formatter):
+    """Writes a message as one line that steers no terminal, whoever's text is in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        # A traceback that another handler has formatted is not marked.
+        own = copy.copy(record)
+        own.exc_text = None
+        return super().format(own)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # a name of logging
+        return _STEERING.sub(_escaped, super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # a name of logging
+        return _STEERING_IN_BLOCKS.sub(_escaped, super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802  # a name of logging
+        return _STEERING_IN_BLOCKS.sub(_escaped, super().formatStack(stack_info))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
+
+
 def log_to_stderr() -> None:
     """Send our own log and waitress's to stderr; what tasks log belongs to their logs."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    handler.setFormatter(PlainFormatter(LOG_FORMAT))
     for name in ("tasky", "waitress"):
         logger = logging.getLogger(name)
         logger.addHandler(handler)
@@ -109,7 +139,7 @@ def log_to_stderr() -> None:
 
 
 def _say(line: str) -> None:
-    click.echo(line)
+    click.echo(_STEERING.sub(_escaped, line))
     sys.stdout.flush()
 
 

@@ -36,6 +36,9 @@ log = logging.getLogger("tasky.web")
 Say = Callable[[str], None]
 Signals = SimpleQueue[int | TaskyError]
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that end a server politely."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
@@ -62,7 +65,21 @@ def run(start: Start, say: Say, note: Say) -> int:
     os.umask(0o077)
     check_loopback(start.host)
     _look_at_folder(start)
-    signals: Signals = SimpleQueue()
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        signals: Signals = SimpleQueue()
+        break_off_at_signals(signals)
+        return _bound_and_served(start, signals, say, note)
+    except BrokenOff:
+        note("Tasky stopped.")
+        return 0
+    except BaseException:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        raise
+
+
+def _bound_and_served(start: Start, signals: Signals, say: Say, note: Say) -> int:
     # Bound before the database is opened: with the port taken, nothing has changed.
     server = _bound(start)
     try:
@@ -164,13 +181,36 @@ def _recovered(client: LocalClient) -> str:
 # -- the stop ------------------------------------------------------------------------------------
 
 
+class BrokenOff(BaseException):
+    """A wish to end while the server was still starting; no `except Exception` may keep it."""
+
+
+def break_off_at_signals(signals: Signals) -> None:
+    """Let the first wish to end break the start off: it may wait long for a worker's import.
+
+    It is put into `signals` too, for the case that a finalizer swallows what is raised.
+    """
+    heard_before = False
+
+    def heard(number: int, _: "FrameType | None") -> None:
+        nonlocal heard_before
+        signals.put(number)
+        # A second one would break off the clean-up.
+        if not heard_before:
+            heard_before = True
+            raise BrokenOff
+
+    for number in ENDING:
+        signal.signal(number, heard)
+
+
 def listen_to_signals(signals: "SimpleQueue[int | TaskyError]") -> None:
     """Put every wish to end into `signals`; a queue, because its `put` may interrupt itself."""
 
     def heard(number: int, _: "FrameType | None") -> None:
         signals.put(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         signal.signal(number, heard)
 
 

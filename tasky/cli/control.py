@@ -132,7 +132,7 @@ def release(setup: Setup, ids: tuple[str, ...], **options: Any) -> None:
         "tasky rerun --filter 'status:failed created:<1h' --yes",
     ),
 )
-@task_arguments(required=False)
+@task_arguments(required=False, pairs=True)
 @click.option("--times", type=click.IntRange(1, 10_000), default=1, help="Run them so many times.")
 @_options
 def rerun(setup: Setup, ids: tuple[str, ...], times: int, **options: Any) -> None:
@@ -141,7 +141,8 @@ def rerun(setup: Setup, ids: tuple[str, ...], times: int, **options: Any) -> Non
     wish = _wish("rerun", options, times=times, pairs=pairs)
     if options["query"] is not None and (pairs or times != 1):
         raise click.UsageError("Changes and --times need ids; they do not go with --filter.")
-    _act(setup, tuple(given for given in ids if not is_pair(given)), wish, options)
+    named = tuple(TEXT.convert(given, None, None) for given in ids if not is_pair(given))
+    _act(setup, named, wish, options)
 
 
 def _wish(action: str, options: dict[str, Any], **more: Any) -> _Wish:

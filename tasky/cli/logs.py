@@ -51,13 +51,11 @@ def logs(setup: Setup, id: str, follow: bool, tail: int | None) -> None:  # noqa
 
 
 def _follow(link: "Client", out: Output, task: "Task", after: int) -> None:
-    known = after
     for line in log_lines(link, task, None, after):
         if line is not None:
-            # A tail of no lines says nothing of those before the first one.
-            _print_gap(out, known, line)
+            _print_gap(out, after, line)
             _print_log_line(out, line, at_once=True)
-            known = line.seq
+            after = line.seq
 
 
 def _log(link: "Client", task: "Task", tail: int | None) -> "Iterator[LogLine]":

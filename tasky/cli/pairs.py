@@ -42,7 +42,7 @@ def _read(pair: str, properties: Mapping[str, Any]) -> tuple[str, Any]:
     key, sign, text = match["key"], match["sign"], match["text"]
     # The name of a file may be any bytes: what is in it counts.
     if not is_utf8(key) or (sign != "@" and not is_utf8(text)):
-        raise click.UsageError(f'{key}: "{text}" is not text in UTF-8.')
+        raise click.UsageError(f'{key}: the text "{text}" is not UTF-8.')
     if sign == ":=":
         return key, _json(key, text)
     if sign == "@":
@@ -57,7 +57,9 @@ def _json(key: str, text: str) -> Any:
     except (ValueError, RecursionError) as problem:
         raise click.UsageError(f"{key}: the text after := is not JSON: {problem}.") from None
     if not is_utf8(told):
-        raise click.UsageError(f"{key}: the text after := has half a character (\\ud800 to \\udfff).")
+        raise click.UsageError(
+            f"{key}: the text after := has half a character (\\ud800 to \\udfff)."
+        )
     return value
 
 

@@ -19,10 +19,16 @@ def task_argument(function: F) -> F:
     return click.argument("id", metavar="ID", type=TEXT, shell_complete=complete_task)(function)
 
 
-def task_arguments(*, required: bool = True) -> Callable[[F], F]:
-    """Add the argument ID, once or more often."""
+def task_arguments(*, required: bool = True, pairs: bool = False) -> Callable[[F], F]:
+    """Add the argument ID, once or more often; with `pairs` they may be among the ids."""
     return click.argument(
-        "ids", metavar="ID...", nargs=-1, required=required, shell_complete=complete_task
+        "ids",
+        metavar="ID...",
+        # The name of a file in a pair may be any bytes; whoever takes pairs looks at each.
+        type=click.UNPROCESSED if pairs else TEXT,
+        nargs=-1,
+        required=required,
+        shell_complete=complete_task,
     )
 
 

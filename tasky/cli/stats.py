@@ -13,7 +13,7 @@ from tasky.cli.options import Load, Setup, client, pass_setup
 from tasky.cli.output import Output
 from tasky.cli.tables import Cell, Column, Styled
 from tasky.cli.texts import bar, duration, moment, number, share
-from tasky.cli.types import SINCE
+from tasky.cli.types import SINCE, TEXT
 
 if TYPE_CHECKING:
     from tasky.model import Bucket, Stats, WorkerStats

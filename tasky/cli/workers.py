@@ -13,6 +13,7 @@ from tasky.cli.output import Output
 from tasky.cli.shared import load_options
 from tasky.cli.tables import Cell, Column, Styled
 from tasky.cli.texts import duration, number, share
+from tasky.cli.types import TEXT
 
 if TYPE_CHECKING:
     from tasky.client.base import Client

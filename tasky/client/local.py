@@ -87,10 +87,21 @@ class LocalClient:
         new, done = self.core.intake.submit(requests)
         if done.replayed:
             return [msgspec.structs.replace(self.task(uid), replayed=True) for uid in done.uids]
-        return [as_written(task, done, n) for n, task in enumerate(new)]
+        return [self._shown(as_written(task, done, n)) for n, task in enumerate(new)]
 
     def check(self, request: Submit) -> None:
         self.core.intake.checked(request)
+
+    def _shown(self, task: Task) -> Task:
+        """Return a task without the values that its worker marks secret."""
+        registered = self.core.registry.workers.get(task.worker)
+        if registered is None or not registered.secrets:
+            return task
+        config = msgspec.json.decode(task.config)
+        if not isinstance(config, dict):  # shortened for a list
+            return msgspec.structs.replace(task, config=msgspec.Raw(b'"***"'))
+        masked = {k: "***" if k in registered.secrets else v for k, v in config.items()}
+        return msgspec.structs.replace(task, config=msgspec.Raw(msgspec.json.encode(masked)))
 
     # -- look --------------------------------------------------------------------------------------
 
@@ -98,7 +109,7 @@ class LocalClient:
         return self.core.store.tasks.resolve(id)[0]
 
     def task(self, id: str) -> Task:  # noqa: A002
-        return self.core.store.tasks.get(id)
+        return self._shown(self.core.store.tasks.get(id))
 
     def tasks(
         self,
@@ -114,7 +125,7 @@ class LocalClient:
             q, sort=sort, order=order, limit=limit, cursor=cursor, now=self.core.clock.now(), tz=tz
         )
         return Page(
-            items=[task_of(row, short=True) for row in page.rows],
+            items=[self._shown(task_of(row, short=True)) for row in page.rows],
             next_cursor=page.next_cursor,
             total=page.total,
             total_is_exact=page.total_is_exact,
@@ -127,7 +138,7 @@ class LocalClient:
             return True if self.core.store.tasks.state_of(number)[0] in FINAL else None
 
         self.core.watch.wait_end(number, ended, timeout_s)
-        return self.core.store.tasks.by_number(number)
+        return self._shown(self.core.store.tasks.by_number(number))
 
     def wait_change(self, id: str, version: int, timeout_s: float) -> Task:  # noqa: A002
         number = self._number(id)
@@ -136,7 +147,7 @@ class LocalClient:
             return True if self.core.store.tasks.state_of(number)[1] != version else None
 
         self.core.watch.wait_change(number, changed, timeout_s)
-        return self.core.store.tasks.by_number(number)
+        return self._shown(self.core.store.tasks.by_number(number))
 
     def output(self, id: str) -> Output:  # noqa: A002
         task = self.task(id)
@@ -242,7 +253,7 @@ class LocalClient:
         self.core.control.act(number, wanted)
         if wait_s > 0:
             self._wait_effect(number, action, wait_s)
-        return self.core.store.tasks.by_number(number)
+        return self._shown(self.core.store.tasks.by_number(number))
 
     def _wait_effect(self, number: int, action: str, wait_s: float) -> None:
         effect = EFFECTS.get(action)
@@ -284,7 +295,7 @@ class LocalClient:
     def set_config(self, id: str, config: Mapping[str, Any], *, version: int | None = None) -> Task:  # noqa: A002
         number = self._number(id)
         self.core.control.set_config(number, dict(config), self.actor, version)
-        return self.core.store.tasks.by_number(number)
+        return self._shown(self.core.store.tasks.by_number(number))
 
     def delete(self, id: str, *, version: int | None = None) -> None:  # noqa: A002
         self.core.control.delete(self._number(id), self.actor, version)

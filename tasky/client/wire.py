@@ -312,8 +312,9 @@ def error(e: TaskyError) -> Json:
         "code": e.code,
         "detail": str(e),
     }
-    if e.errors:
-        form["errors"] = [{"pointer": f.pointer, "detail": f.detail} for f in e.errors]
+    form["errors"] = [{"pointer": f.pointer, "detail": f.detail} for f in e.errors]
+    if "actions" in e.fields:
+        form["actions"] = list(e.fields["actions"])
     return form
 
 

@@ -15,22 +15,46 @@ _prints: contextvars.ContextVar["_Prints | None"] = contextvars.ContextVar(
 )
 
 
+LONGEST_BEGUN = 64 * 1024
+"""Characters without an end of line that are kept; with so many they go to the log as they are."""
+
+
 class _Prints:
-    """What an execution printed; lines go to its log when they are whole."""
+    """What an execution printed; lines go to its log when they are whole, or too long to wait."""
 
     def __init__(self, target: Line) -> None:
         self._target = target
-        self._begun = ""
+        self._begun: list[str] = []
+        self._length = 0
+        self._cut = False
 
     def write(self, text: str) -> None:
-        *lines, self._begun = (self._begun + text).split("\n")
-        for whole in lines:
-            self._target.log("info", whole, "out")
+        *ends, rest = text.split("\n")
+        for end in ends:
+            self._begin(end)
+            # The end of a line that went to the log already is no empty line.
+            if self._begun or not self._cut:
+                self._pass_on()
+            self._cut = False
+        self._begin(rest)
+        if self._length >= LONGEST_BEGUN:
+            self._pass_on()
+            self._cut = True
 
     def flush(self) -> None:
         """Take what has no end of line as a line."""
         if self._begun:
-            self.write("\n")
+            self._pass_on()
+
+    def _begin(self, text: str) -> None:
+        if text:
+            self._begun.append(text)
+            self._length += len(text)
+
+    def _pass_on(self) -> None:
+        whole = "".join(self._begun)
+        self._begun, self._length = [], 0
+        self._target.log("info", whole, "out")
 
 
 class line:  # noqa: N801  # used as a statement: with capture.line(...)
@@ -72,7 +96,7 @@ class LogHandler(logging.Handler):
 
 
 class Capture:
-    """Puts the handler on the root logger while an engine runs."""
+    """Puts the handler on the root logger while an engine runs; leaves logs and stdout as found."""
 
     _lock = threading.Lock()
     _users = 0
@@ -94,35 +118,76 @@ class Capture:
 
     @classmethod
     def stop(cls) -> None:
-        """End; the last call takes the handler away."""
+        """End; the last call takes the handler away and gives stdout back."""
         with cls._lock:
             cls._users -= 1
             if cls._users == 0 and cls._handler is not None:
                 logging.getLogger().removeHandler(cls._handler)
                 logging.getLogger().setLevel(cls._level)
                 cls._handler = None
+                _join_stdout()
 
 
 class _SplitStream(io.TextIOBase):
     """Stands for stdout: what an execution prints goes to its log, all else goes on as before."""
 
     def __init__(self, before: Any) -> None:
-        self._before = before
+        self.before = before
 
     def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         target = _prints.get()
         if target is None:
-            return int(self._before.write(text))
+            return int(self.before.write(text))
         target.write(text)
         return len(text)
 
     def flush(self) -> None:
-        self._before.flush()
+        self.before.flush()
+
+    # What the base class has of its own hides what the real stream says; all else is looked up.
+
+    @property
+    def encoding(self) -> Any:  # type: ignore[override]  # nobody sets it
+        return self.before.encoding
+
+    @property
+    def errors(self) -> Any:  # type: ignore[override]  # nobody sets it
+        return self.before.errors
+
+    @property
+    def newlines(self) -> Any:  # type: ignore[override]  # nobody sets it
+        return self.before.newlines
+
+    @property
+    def buffer(self) -> Any:
+        return self.before.buffer
+
+    def fileno(self) -> int:
+        return int(self.before.fileno())
+
+    def isatty(self) -> bool:
+        return bool(self.before.isatty())
+
+    def writable(self) -> bool:
+        return bool(self.before.writable())
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._before, name)
+        return getattr(self.before, name)
+
+
+_splitting = threading.Lock()
 
 
 def _split_stdout() -> None:
-    if not isinstance(sys.stdout, _SplitStream):
-        sys.stdout = _SplitStream(sys.stdout)
+    with _splitting:
+        if not isinstance(sys.stdout, _SplitStream):
+            sys.stdout = _SplitStream(sys.stdout)
+
+
+def _join_stdout() -> None:
+    """Give the real stdout back, unless somebody has put another one in our place."""
+    with _splitting:
+        if isinstance(sys.stdout, _SplitStream):
+            sys.stdout = sys.stdout.before

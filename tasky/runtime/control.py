@@ -57,7 +57,7 @@ class Control:
         self._database = database
         self._registry = registry
         self._dispatcher = dispatcher
-        self._db = str(database.path)
+        self._db = database.path.name
 
     def act(self, task_id: int, wanted: Wanted) -> None:
         """Do what is wanted, or raise why not.

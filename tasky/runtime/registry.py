@@ -20,6 +20,8 @@ from tasky.model import NotLoaded, Worker
 from tasky.worker import WorkerBase, WorkerSpec, spec_of
 
 IMPORT_PATIENCE_S = 10.0
+QUIET_S = 3.0
+"""After this time people are told which module they are waiting for."""
 ENTRY_POINTS = "tasky.workers"
 
 log = logging.getLogger("tasky.runtime")
@@ -36,6 +38,12 @@ class Registered:
     max_running: int | None = None
     queue: str | None = None
     version: int = 1
+    # Fields of its config that nobody is shown.
+    secrets: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        properties = self.spec.schema.json_schema["properties"]
+        self.secrets = frozenset(n for n, form in properties.items() if form.get("writeOnly"))
 
     def described(self) -> Worker:
         """Return the worker as everybody sees it."""
@@ -113,22 +121,44 @@ class Registry:
             self._load_one(entry.value, lambda entry=entry: _module_of(entry.load()))  # type: ignore[misc]  # early binding
 
     def _load_one(self, name: str, load: Callable[[], ModuleType]) -> ModuleType | None:
-        module, error = _patiently(name, load)
-        if module is None:
+        found, error = _patiently(name, lambda: _found_in(load()))
+        if found is None:
             self._refuse(name, error)
             return None
-        for target in workers_in(module):
+        for spec in found.specs:
             try:
-                self.add(spec_of(target))
-            except (ValueError, TypeError, WorkerTaken) as problem:
+                self.add(spec)
+            except WorkerTaken as problem:
                 self._refuse(name, str(problem))
-            except Exception as problem:  # noqa: BLE001  # making a class worker runs its author's code
-                self._refuse(name, f"{type(problem).__name__}: {problem}")
-        return module
+        for flaw in found.flaws:
+            self._refuse(name, flaw)
+        return found.module
 
     def _refuse(self, module: str, error: str) -> None:
         log.warning("worker module %s was not loaded: %s", module, error)
         self.not_loaded.append(NotLoaded(module, error))
+
+
+@dataclass(slots=True)
+class _Found:
+    """A module that was imported, its workers, and what is wrong with others of it."""
+
+    module: ModuleType
+    specs: list[WorkerSpec] = field(default_factory=list)
+    flaws: list[str] = field(default_factory=list)
+
+
+def _found_in(module: ModuleType) -> _Found:
+    """Make the specs of a module; a class worker's runs its author's code, which may hang too."""
+    found = _Found(module)
+    for target in workers_in(module):
+        try:
+            found.specs.append(spec_of(target))
+        except (ValueError, TypeError) as problem:
+            found.flaws.append(str(problem))
+        except Exception as problem:  # noqa: BLE001  # its author's code raises what it likes
+            found.flaws.append(f"{type(problem).__name__}: {problem}")
+    return found
 
 
 def workers_in(module: ModuleType) -> Iterator[Any]:
@@ -170,9 +200,9 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-def _patiently(name: str, load: Callable[[], ModuleType]) -> tuple[ModuleType | None, str]:
+def _patiently(name: str, load: Callable[[], _Found]) -> tuple[_Found | None, str]:
     """Import in a thread of its own, so that a module that hangs or exits harms nobody."""
-    got: list[ModuleType] = []
+    got: list[_Found] = []
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -183,7 +213,14 @@ def _patiently(name: str, load: Callable[[], ModuleType]) -> tuple[ModuleType | 
 
     thread = threading.Thread(target=run, name=f"tasky-import-{name}", daemon=True)
     thread.start()
-    thread.join(IMPORT_PATIENCE_S)
+    quiet_s = min(QUIET_S, IMPORT_PATIENCE_S)
+    thread.join(quiet_s)
+    if thread.is_alive() and quiet_s < IMPORT_PATIENCE_S:
+        log.warning(
+            "still loading worker module %s; it is left out after %g s",
+            name.replace("\n", " "), IMPORT_PATIENCE_S,
+        )  # fmt: skip
+        thread.join(IMPORT_PATIENCE_S - quiet_s)
     if got:
         return got[0], ""
     if not failed:

@@ -9,7 +9,7 @@ import msgspec
 from tasky.clock import iso
 from tasky.errors import IdAmbiguous, IdempotencyMismatch, KeyTaken, StatusConflict, TaskUnknown
 from tasky.model import Problem, Progress, Task
-from tasky.states import ACTIONS, FINAL, State
+from tasky.states import ACTIONS, FINAL, State, actions_for
 from tasky.store.database import Database
 from tasky.store.queries import Queries
 from tasky.store.results import derive
@@ -235,6 +235,7 @@ def refuse(task: Facts, action: str) -> StatusConflict:
         since=iso(task.since),
         action=action,
         states=", ".join(sorted(ACTIONS[action])),
+        actions=actions_for(task.state),
     )
 
 
@@ -324,7 +325,7 @@ class Tasks:
         bounds = {"prefix": prefix, "end": prefix + "g", "limit": 4}
         found = self._database.rows(SQL.by_uid_prefix, bounds) if known else []
         if not found:
-            raise TaskUnknown(id=str(given)[:64], db=self._database.path)
+            raise TaskUnknown(id=str(given)[:64], db=self._database.path.name)
         if len(found) > 1:
             some = ", ".join(uid[: len(prefix) + 4] for _, uid in found[:3])
             count = f"{len(found)}" if len(found) < 4 else "several"
@@ -340,7 +341,7 @@ class Tasks:
         """Return a whole task by its row id. Raises `TaskUnknown`."""
         row = self._database.row(f"{SQL.select_task} WHERE task.id = ?", (task_id,))
         if row is None:
-            raise TaskUnknown(id=task_id, db=self._database.path)
+            raise TaskUnknown(id=task_id, db=self._database.path.name)
         return task_of(row)
 
     def by_numbers(self, ids: Sequence[int]) -> list[Task]:
@@ -354,7 +355,7 @@ class Tasks:
         """Return (state, version). Raises `TaskUnknown`."""
         row = self._database.row(SQL.state_of, {"id": task_id})
         if row is None:
-            raise TaskUnknown(id=task_id, db=self._database.path)
+            raise TaskUnknown(id=task_id, db=self._database.path.name)
         return State(row[0]), int(row[1])
 
     def count_open(self, cap: int) -> dict[str, int]:

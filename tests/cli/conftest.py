@@ -40,6 +40,21 @@ def blocks(ctx: Context, obeys: bool = True) -> None:
 
 
 @worker
+def stubborn(ctx: Context, gate: str) -> str:
+    """Ignore every wish until somebody writes to a pipe, then succeed."""
+    ctx.log.info("it began")
+    with open(gate) as pipe:
+        return pipe.read()
+
+
+@worker
+def chatty(ctx: Context, lines: int = 400) -> None:
+    """Say more than a log keeps."""
+    for n in range(lines):
+        ctx.log.info(f"{n} " + "x" * 4000)
+
+
+@worker
 def fails(ctx: Context, text: str = "no such thing") -> None:
     """Fail with a text."""
     raise ValueError(text)

@@ -1,8 +1,13 @@
 """The commands that act, on a file that nobody owns: what has not started moves at once."""
 
+import os
+
 import pytest
 
+from tasky.cli.control import OBEYED
 from tests.cli.conftest import Program
+
+BROKEN = os.fsdecode(b"x\xff\xfe")
 
 
 @pytest.fixture
@@ -96,6 +101,42 @@ def test_a_filter_of_which_nothing_can_be_done_is_exit_4(tasky: Program, queued:
     ran = tasky("resume", "--filter", "worker:sleep", "--yes")
 
     assert (ran.code, "not possible for 1 task" in ran.out) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("action", "took", "not_took"),
+    [
+        ("cancel", "cancelled timed_out killed", "succeeded failed lost"),
+        ("kill", "killed", "succeeded failed cancelled"),
+        ("pause", "paused", "succeeded failed cancelled"),
+    ],
+)
+def test_an_action_took_effect_only_in_these_states(action: str, took: str, not_took: str) -> None:
+    assert set(took.split()) <= set(OBEYED[action])
+    assert not set(not_took.split()) & set(OBEYED[action])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cancel", BROKEN],
+        ["cancel", "abc", "--reason", BROKEN],
+        ["cancel", "--filter", BROKEN, "--yes"],
+        ["rerun", BROKEN],
+    ],
+)
+def test_text_that_is_not_utf8_is_a_usage_error(tasky: Program, arguments: list[str]) -> None:
+    ran = tasky(*arguments)
+
+    assert (ran.code, "is not text in UTF-8." in ran.err) == (2, True)
+
+
+def test_a_change_that_is_not_utf8_names_its_field(tasky: Program, queued: str) -> None:
+    tasky("cancel", queued)
+
+    ran = tasky("rerun", queued, f"steps={BROKEN}")
+
+    assert (ran.code, ran.err.startswith("tasky: steps: ")) == (2, True)
 
 
 @pytest.mark.parametrize(

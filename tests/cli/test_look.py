@@ -1,9 +1,15 @@
 """The commands that look: lists, one task, log, output, waiting, why, events."""
 
 import json
+from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 
+from tasky.cli import logs
+from tasky.cli.options import Setup
+from tasky.cli.output import Output
+from tasky.model import LogLine
 from tests.cli.conftest import Program
 
 
@@ -107,6 +113,48 @@ def test_a_log_is_raw_in_a_pipe_and_has_a_tail(tasky: Program, ended: str) -> No
     tail = tasky("logs", "--tail", "2", ended, "--jsonl").lines
     assert [json.loads(line)["seq"] for line in tail] == [2, 3]
     assert tasky("logs", "-f", ended).lines == lines
+
+
+def test_a_log_tells_where_lines_were_not_kept(tasky: Program) -> None:
+    task = tasky("run", "chatty", "-w", "own.py", "--wait", "-q").out.strip()
+    kept = [line["seq"] for line in tasky("logs", task, "--json").json["items"]]
+    ((before, after),) = [(a, b) for a, b in pairwise(kept) if b != a + 1]
+
+    for arguments in (["logs", task], ["logs", "-f", task]):
+        lines = tasky(*arguments).lines
+        assert len(lines) == len(kept) + 1
+        assert lines[before] == f"— {after - before - 1} lines not kept —"
+    assert "not kept" not in tasky("logs", "--tail", "5", task).out
+    assert "not kept" not in tasky("logs", "--jsonl", task).out
+    assert f"- {after - before - 1} lines not kept -" in tasky("logs", task, TASKY_ASCII="1").lines
+
+
+def test_a_followed_log_tells_of_gaps_within_an_execution_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        LogLine(seq=seq, at=0, level="info", stream="log", text=f"line {seq}")
+        for seq in (3, 288_646, 288_648, 1, 2)
+    ]
+    monkeypatch.setattr(logs, "log_lines", lambda *_: iter([*lines, None]))
+
+    logs._follow(cast("Any", None), Output(Setup(environment={})), cast("Any", None), 2)
+
+    said = [line.split("  ")[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        "line 3", "— 288 642 lines not kept —", "line 288646", "— 1 line not kept —",
+        "line 288648", "line 1", "line 2",
+    ]  # fmt: skip
+
+
+def test_output_of_a_bad_end_is_exit_1_with_the_reason(tasky: Program) -> None:
+    tasky("run", "fails", "-w", "own.py", "--wait")
+    failed = tasky("tasks", "-q").out.strip()
+
+    ran = tasky("output", failed)
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "(fails) failed: ValueError: no such thing" in ran.err
 
 
 def test_output_is_what_the_task_returned(tasky: Program, ended: str) -> None:

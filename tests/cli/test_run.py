@@ -1,5 +1,6 @@
 """`tasky run`: values, waiting, following, leaving."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -55,6 +56,38 @@ def test_a_pair_that_cannot_be_read_is_a_usage_error(tasky: Program, pair: str, 
     ran = tasky("run", "echo", pair, "-w", "own.py")
 
     assert (ran.code, says in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("pair", ["name=hn/a", "name:=", 'name:="\\ud800" '])
+def test_a_value_that_is_not_utf8_is_a_usage_error_with_its_field(
+    tasky: Program, pair: str
+) -> None:
+    broken = pair if "ud800" in pair else pair + os.fsdecode(b"\xff\xfe")
+
+    ran = tasky("run", "echo", broken, "-w", "own.py")
+
+    assert (ran.code, ran.err.startswith("tasky: name: the text")) == (2, True)
+    assert tasky("tasks", "-q").out == ""
+
+
+@pytest.mark.parametrize("option", ["--label", "--key", "--idempotency-key", "--queue"])
+def test_an_option_that_is_not_utf8_is_a_usage_error_with_its_name(
+    tasky: Program, option: str
+) -> None:
+    ran = tasky("run", "sleep", option, os.fsdecode(b"env=\xff"))
+
+    assert (ran.code, ran.out) == (2, "")
+    assert option in ran.err
+    assert "is not text in UTF-8." in ran.err
+
+
+def test_a_file_may_have_a_name_that_is_not_utf8(tasky: Program) -> None:
+    name = os.fsdecode(b"odd\xff.txt")
+    (tasky.folder / name).write_text("from a file")
+
+    ran = tasky("run", "echo", "value=1", f"name@{name}", "-w", "own.py", "--wait")
+
+    assert ran.json["name"] == "from a file"
 
 
 def test_a_key_given_twice_is_a_usage_error(tasky: Program) -> None:

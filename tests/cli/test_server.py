@@ -1,6 +1,7 @@
 """The same commands on a running server, found beside the database or by its address."""
 
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -60,6 +61,28 @@ def test_an_action_without_effect_says_what_it_waits_for(
     assert (waited.code, "Cancel was asked" in waited.err) == (124, True)
     assert tasky("kill", task).code == 0
     assert follower.wait(60) == 1
+
+
+def test_an_action_that_came_too_late_is_exit_1_and_says_so(
+    tasky: Program, server: str, start: Start
+) -> None:
+    gate = tasky.folder / "gate"
+    os.mkfifo(gate)
+    follower = start("run", "stubborn", f"gate={gate}", "--follow")
+    read_until(follower.stderr, "it began")
+    task = tasky("tasks", "-q").out.strip()
+    process = start("cancel", task)
+    # It comes while the command goes on waiting, and once.
+    read_until(process.stderr, "cancel asked. Cancel was asked")
+
+    gate.write_text("done")
+
+    said, problem = process.communicate(timeout=60)
+    assert (process.returncode, "succeeded" in said) == (1, True)
+    assert problem == (
+        f"tasky: {task[:8]} (stubborn) finished before cancel took effect: it is succeeded.\n"
+    )
+    assert follower.wait(60) == 0
 
 
 def test_ctrl_c_leaves_a_task_of_a_server_alone(tasky: Program, server: str, start: Start) -> None:

@@ -1,13 +1,15 @@
 """What code says with `logging` and `print` belongs to its execution, and to no other."""
 
+import io
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tasky.client.session import TaskHandle, Tasky
-from tasky.executors.capture import Capture, LogHandler
+from tasky.executors.capture import LONGEST_BEGUN, Capture, LogHandler, _Prints, _SplitStream
 from tasky.states import State
 from tasky.worker import Context, worker
 from tests.helpers import PATIENCE_S, Gate
@@ -125,3 +127,90 @@ def test_the_root_logger_is_as_before_when_the_engine_ends(
     other.close()
     assert (list(root.handlers), root.level) == before
     assert Capture._handler is None
+
+
+class Terminal(io.TextIOWrapper):
+    """A stdout that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_stdout_says_of_itself_what_the_real_one_says(
+    tasky: Tasky, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "out").open("wb") as file:
+        real = Terminal(file, encoding="latin-1", errors="replace", newline="\n")
+        monkeypatch.setattr(sys, "stdout", real)
+        seen: list[object] = []
+
+        @worker(capture_prints=True)
+        def looks() -> None:
+            out = sys.stdout
+            seen.extend([out is real, out.encoding, out.errors, out.newlines, out.fileno()])
+            seen.extend([out.isatty(), out.buffer is file, out.writable(), out.line_buffering])
+
+        assert tasky.run(looks).wait(PATIENCE_S).status is State.SUCCEEDED
+        assert seen == [
+            False, "latin-1", "replace", None, file.fileno(), True, True, True, False,
+        ]  # fmt: skip
+        monkeypatch.undo()
+
+
+@worker(capture_prints=True)
+def prints() -> None:
+    print("hello")
+
+
+def test_stdout_is_the_real_one_when_the_last_engine_ends(make_tasky: Callable[..., Tasky]) -> None:
+    real = sys.stdout
+    one, other = make_tasky(), make_tasky(":memory:")
+    one.run(prints).wait(PATIENCE_S)
+    one.close()
+    assert sys.stdout is not real
+    other.close()
+    assert sys.stdout is real
+
+
+def test_a_stdout_that_somebody_put_in_our_place_stays(
+    make_tasky: Callable[..., Tasky], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasky = make_tasky()
+    tasky.run(prints).wait(PATIENCE_S)
+    theirs = io.StringIO()
+    ours = sys.stdout
+    monkeypatch.setattr(sys, "stdout", theirs)
+    tasky.close()
+    assert sys.stdout is theirs
+    assert isinstance(ours, _SplitStream)
+    monkeypatch.setattr(sys, "stdout", ours.before)
+
+
+class Kept:
+    """A log of an execution, as a list."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def log(self, level: str, text: str, stream: str) -> None:
+        assert (level, stream) == ("info", "out")
+        self.texts.append(text)
+
+
+def test_a_line_without_end_goes_to_the_log_in_pieces() -> None:
+    kept = Kept()
+    prints = _Prints(kept)  # type: ignore[arg-type]  # the one method that is called
+    for _ in range(2 * LONGEST_BEGUN + 5):
+        prints.write("x")
+        assert prints._length < LONGEST_BEGUN
+    prints.write("\n")
+    assert [len(text) for text in kept.texts] == [LONGEST_BEGUN, LONGEST_BEGUN, 5]
+
+
+def test_the_end_of_a_line_that_is_logged_already_is_no_empty_line() -> None:
+    kept = Kept()
+    prints = _Prints(kept)  # type: ignore[arg-type]  # the one method that is called
+    prints.write("x" * LONGEST_BEGUN)
+    prints.write("\n\nafter")
+    prints.flush()
+    assert [text[:5] for text in kept.texts] == ["xxxxx", "", "after"]

@@ -1,5 +1,6 @@
 """Modules with workers: found by name, file or folder; a bad one is listed and harms no other."""
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -125,6 +126,54 @@ def test_a_module_that_hangs_is_given_up(
         door.set()
     assert list(registry.workers) == ["reg_good"]
     assert errors(registry)["reg_a_hangs.py"] == "its import did not end within 0.05 s"
+
+
+def test_a_worker_class_that_hangs_when_it_is_made_is_given_up(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_module, "IMPORT_PATIENCE_S", 0.05)
+    door = threading.Event()
+    monkeypatch.setattr(sys, "reg_door", door, raising=False)
+    text = (
+        "import sys\nfrom tasky import WorkerBase\n"
+        "class RegHangs(WorkerBase):\n"
+        f"    def __init__(self): sys.reg_door.wait({PATIENCE_S})\n"
+    )
+    try:
+        registry.load(str(write(folder, "reg_class_hangs", text)))
+    finally:
+        door.set()
+    assert registry.workers == {}
+    assert "did not end" in errors(registry)["reg_class_hangs.py"]
+
+
+def test_a_module_that_takes_long_is_named_on_one_line(
+    registry: Registry, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(registry_module, "QUIET_S", 0.05)
+    door = threading.Event()
+    monkeypatch.setattr(sys, "reg_door", door, raising=False)
+
+    class Opens(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            door.set()
+
+    opens = Opens()
+    registry_module.log.addHandler(opens)
+    try:
+        registry.load(
+            str(write(folder, "reg_slow\nly", f"import sys; sys.reg_door.wait({PATIENCE_S})"))
+        )
+    finally:
+        registry_module.log.removeHandler(opens)
+        door.set()
+    assert registry.not_loaded == []
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "still loading worker module" in record.getMessage()
+    assert "reg_slow ly.py" in record.getMessage()
+    assert "\n" not in record.getMessage()
 
 
 @pytest.mark.parametrize(

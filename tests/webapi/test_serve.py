@@ -1,5 +1,6 @@
 """`tasky serve` as a process of its own: what it prints, how it stops, how it refuses to start."""
 
+import logging
 import os
 import re
 import shlex
@@ -17,6 +18,8 @@ from tasky.client.http import HttpClient
 from tasky.errors import ServerUnreachable, TaskyError
 from tasky.model import Submit
 from tasky.states import State
+from tasky.store.owner import living_owner
+from webapi.cli import PlainFormatter
 
 PATIENCE_S = 30.0
 PROGRAM = [sys.executable, "-c", "from tasky.cli import main; main()"]
@@ -191,6 +194,74 @@ def test_a_missing_folder_is_made_for_the_default_database_only(tmp_path: Path) 
             process.kill()
     folder = tmp_path / "state" / "tasky"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+HANGS = {"sleeps": "import time; time.sleep(3600)", "spins": "while True: pass"}
+
+
+@pytest.mark.parametrize("text", HANGS.values(), ids=HANGS)
+def test_a_module_that_hangs_is_named_and_left_out(serve: Serve, tmp_path: Path, text: str) -> None:
+    (tmp_path / "m_hang.py").write_text(text, encoding="utf-8")
+    server = serve("-w", "m_hang.py", "--no-samples")
+    assert server.process.stderr is not None
+    assert "still loading worker module m_hang.py" in server.process.stderr.readline()
+
+    server.ready()
+
+    assert "m_hang.py was not loaded: its import did not end within 10 s" in server.lines
+    client = server.client()
+    assert [bad.module for bad in client.workers()[1]] == ["m_hang.py"]
+    client.close()
+    server.ask(signal.SIGTERM)
+    code, err = server.ended()
+    assert code == 0
+    assert err.endswith("Tasky stopped.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("text", HANGS.values(), ids=HANGS)
+def test_a_start_that_waits_for_a_module_is_broken_off_politely(
+    serve: Serve, tmp_path: Path, text: str, number: int
+) -> None:
+    (tmp_path / "m_hang.py").write_text(text, encoding="utf-8")
+    server = serve("-w", "m_hang.py", "--no-samples")
+    assert server.process.stderr is not None
+    assert "still loading" in server.process.stderr.readline()
+
+    server.ask(number)
+
+    assert server.ended() == (0, "Tasky stopped.\n")
+    assert server.lines == []
+    assert living_owner(tmp_path / "work.db") is None
+    assert not (tmp_path / "work.db.run").exists()
+
+
+def test_an_error_of_a_module_steers_no_terminal(serve: Serve, tmp_path: Path) -> None:
+    text = r"raise RuntimeError('\x1b[31mred\nnext\x9b\u202eback')"
+    (tmp_path / "bad.py").write_text(text, encoding="utf-8")
+    server = serve("-w", "bad.py", "--no-samples").ready()
+    server.ask(signal.SIGTERM)
+    _, err = server.ended()
+
+    plain = r"bad.py was not loaded: RuntimeError: \x1b[31mred\nnext\x9b\u202eback"
+    assert plain in server.lines
+    assert err.splitlines()[0].endswith(f"worker module {plain}")
+
+
+def test_a_traceback_in_the_log_keeps_its_lines_but_steers_no_terminal() -> None:
+    try:
+        raise RuntimeError("\x1b[2J\u2066gone")
+    except RuntimeError:
+        info = sys.exc_info()
+    record = logging.LogRecord("tasky", logging.ERROR, "", 0, "a\r\tb\n%s", ("c\x85",), info)
+    record.exc_text = "formatted by another \x1b[2J"
+
+    first, *lines = PlainFormatter("%(message)s").format(record).splitlines()
+
+    assert first == r"a\r\tb\nc\x85"
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == r"RuntimeError: \x1b[2J\u2066gone"
+    assert record.exc_text == "formatted by another \x1b[2J"
 
 
 # -- refusals --------------------------------------------------------------------------------------
