@@ -429,7 +429,7 @@ def test_no_value_of_the_environment_is_shown(
 
 
 def test_logins_of_mounts_are_masked_and_blanks_readable() -> None:
-    option = "rw,username=ann,password=hunter2,credentials=/root/login"
+    option = "rw,username=ann,password=hunter2,credentials=/etc/login"
     mount = settings_module._mount("//ann:hunter2@nas/share", "/mnt/my share", "cifs", option)
 
     assert "hunter2" not in str(mount)
