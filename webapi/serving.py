@@ -156,26 +156,11 @@ def greeting(client: LocalClient, address: str, token: str | None) -> list[str]:
     lines = [address]
     if token is None:
         lines.append("No token is asked for: every program on this machine may do everything here.")
-    if recovered := _recovered(client):
+    if recovered := client.core.recovered.sentence:
         lines.append(recovered)
     lines += [f"{n.module} was not loaded: {n.error}" for n in client.workers()[1]]
     header = f'-H "Authorization: Bearer {token}" ' if token else ""
     return [*lines, f"curl -s {header}{address}{API}/workers"]
-
-
-def _recovered(client: LocalClient) -> str:
-    done = client.core.recovered
-    counts = [
-        (len(done.queued), "queued again"),
-        (len(done.lost), "lost"),
-        (len(done.quarantined), "quarantined"),
-    ]
-    total = sum(count for count, _ in counts)
-    if not total:
-        return ""
-    what = ", ".join(f"{count} {word}" for count, word in counts if count)
-    tasks = "1 task was" if total == 1 else f"{total} tasks were"
-    return f"{tasks} open at the last stop: {what}"
 
 
 # -- the stop ------------------------------------------------------------------------------------

@@ -215,6 +215,9 @@ def _on_file(setup: Setup, purpose: Purpose, load: Load, *, owned: bool) -> "Cli
         roots=load.roots or roots_of(setup), threads=setup.settings.server.threads,
         only_new=True,
     )  # fmt: skip
+    if recovered := link.core.recovered.sentence:
+        # Whoever opens the file first after a crash settles it, and the only one who can tell.
+        click.echo(f"tasky: {recovered}.", err=True)
     if purpose == "run":
         from tasky.client.limits import apply_limits
 

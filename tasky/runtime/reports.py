@@ -151,7 +151,7 @@ class Reports:
     @staticmethod
     def _why_ended(task: Task) -> Why:
         text = task.error.message if task.error else "its code returned"
-        return _why(task.status, f"It {task.status.replace('_', ' ')}: {text}.".replace("..", "."))
+        return _why(task.status, f"{_ENDED[task.status]}: {text}.".replace("..", "."))
 
     def _why_active(self, task: Task) -> Why:
         at = self._last_checkpoint(task.number)
@@ -227,6 +227,16 @@ class Reports:
         if len(running) >= self._dispatcher.slots:
             names = ", ".join(sorted({r.claimed.uid[:8] for r in running})[:8])
             yield "pool_full", f"All {self._dispatcher.slots} slots are taken: {names}."
+
+
+_ENDED = {
+    State.SUCCEEDED: "It succeeded",
+    State.FAILED: "It failed",
+    State.CANCELLED: "It was cancelled",
+    State.TIMED_OUT: "It ran out of time",
+    State.KILLED: "It was killed",
+    State.LOST: "It is lost",
+}
 
 
 def _why(reason: str, text: str) -> Why:

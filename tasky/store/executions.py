@@ -96,6 +96,21 @@ class Recovered:
     lost: list[str] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
 
+    @property
+    def sentence(self) -> str:
+        """Say what was found and what became of it; nothing when nothing was left."""
+        counts = [
+            (len(self.queued), "queued again"),
+            (len(self.lost), "lost"),
+            (len(self.quarantined), "quarantined"),
+        ]
+        total = sum(count for count, _ in counts)
+        if not total:
+            return ""
+        what = ", ".join(f"{count} {word}" for count, word in counts if count)
+        tasks = "1 task was" if total == 1 else f"{total} tasks were"
+        return f"{tasks} open at the last stop: {what}"
+
 
 # -- hot path 1: start ---------------------------------------------------------------------------
 
