@@ -31,7 +31,6 @@ from tasky.runtime.watch import Watch
 from tasky.store import executions, workers
 from tasky.store.executions import Recovered
 from tasky.store.owner import Owner
-from tasky.store.queries import Queries
 from tasky.store.store import Store
 from tasky.store.workers import WorkerRow
 from tasky.store.writer import Fact, Transaction, Writer
@@ -41,7 +40,6 @@ from tasky.worker import WorkerSpec
 if TYPE_CHECKING:
     from tasky.runtime.ports import Executor
 
-META = Queries("meta")
 SAMPLES = "sample_workers"
 GRACE_S = 10.0
 
@@ -126,10 +124,17 @@ class Core:
 
     def _dispatcher(self) -> Dispatcher:
         return Dispatcher(
-            self.writer, self.executors, self.registry, self.journal, self.alarms,
-            slots=self.options.threads, boot=self.writer.call(_next_boot), roots=self.options.roots,
-            clock=self.clock, floor=self._newest_task() if self.options.only_new else 0,
-        )  # fmt: skip
+            self.writer,
+            self.executors,
+            self.registry,
+            self.journal,
+            self.alarms,
+            slots=self.options.threads,
+            boot=self.writer.call(executions.next_boot),
+            roots=self.options.roots,
+            clock=self.clock,
+            floor=self._newest_task() if self.options.only_new else 0,
+        )
 
     def _newest_task(self) -> int:
         return self.writer.call(lambda tx: tx.ids["task"] - 1)
@@ -309,7 +314,3 @@ def _owner_of(options: Options) -> Owner | None:
     if str(options.path) == ":memory:" or not options.writable:
         return None
     return Owner(Path(options.path), options.verb, options.clock)
-
-
-def _next_boot(tx: Transaction) -> int:
-    return int(tx.execute(META.next_boot).fetchone()[0])

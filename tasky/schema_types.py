@@ -8,6 +8,7 @@ import json
 import math
 import re
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from datetime import timedelta
@@ -111,24 +112,24 @@ def wrong(detail: str) -> Wrong:
 
 
 @dataclass(eq=False, repr=False)
-class Type:
+class Type(ABC):
     """What all types share; `words` name a good value in a sentence."""
 
     rules: Param = field(default=Param(), kw_only=True)
     fits: ClassVar[frozenset[str]] = frozenset()
     noun = "a value"
 
+    @abstractmethod
     def convert(self, value: Any) -> Any:
         """Return the Python value; raise `Wrong` with all that is wrong."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shape(self) -> dict[str, Any]:
         """Return the JSON Schema without description and examples."""
-        raise NotImplementedError
 
+    @abstractmethod
     def guesses(self) -> Iterable[Any]:
         """Yield values in JSON form that may serve as a sample."""
-        raise NotImplementedError
 
     @property
     def hides(self) -> bool:

@@ -27,13 +27,9 @@ from tasky.runtime.service import log
 from tasky.states import ACTIONS, FINAL, OPEN, State
 from tasky.store import executions, tasks
 from tasky.store.database import Database
-from tasky.store.queries import Queries
 from tasky.store.tasks import Facts
 from tasky.store.writer import Transaction
 from tasky.worker import WorkerBase
-
-SQL = Queries("tasks")
-META = Queries("meta")
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +136,7 @@ class Control:
         executions.cancel_unstarted(tx, task.id, task.result_id, error, wanted.actor)
         if not self._running(task):
             return None
-        tasks.wish(tx, task, SQL.wish_cancel, "task.cancel_requested", wanted.actor, wanted.reason)
+        tasks.wish(tx, task.id, "task.cancel_requested", wanted.actor, wanted.reason)
         why = wanted.reason or "somebody cancelled it"
         return lambda: self._each(task, lambda r: r.token.cancel(Reason.USER, why))
 
@@ -152,7 +148,7 @@ class Control:
             return None
         if not moved:
             self._needs(task, "pause", "its code has no checkpoints")
-        tasks.wish(tx, task, SQL.wish_pause, "task.pause_requested", wanted.actor, wanted.reason)
+        tasks.wish(tx, task.id, "task.pause_requested", wanted.actor, wanted.reason)
         return lambda: self._each(task, lambda r: r.token.pause())
 
     def _resume(self, tx: Transaction, task: Facts, wanted: Wanted) -> Callable[[], None] | None:
@@ -161,7 +157,7 @@ class Control:
         )
         if not self._running(task) and task.pause_requested_at is None:
             return None
-        tasks.wish(tx, task, SQL.forget_pause, "task.resume_requested", wanted.actor, wanted.reason)
+        tasks.wish(tx, task.id, "task.resume_requested", wanted.actor, wanted.reason)
         return lambda: self._each(task, lambda r: r.token.resume())
 
     def _kill(self, tx: Transaction, task: Facts, wanted: Wanted) -> Callable[[], None]:
@@ -204,7 +200,7 @@ class Control:
             _check_version(task, version)
             self._registry.get(task.worker).spec.schema.validate(config, task.worker)
             text = msgspec.json.encode(config).decode()
-            if not tx.execute(SQL.set_config, {"id": task.id, "config": text}).fetchall():
+            if not tasks.set_config(tx, task, text):
                 raise StatusConflict(
                     id=task.uid[:8], state=task.state, since=iso(task.since),
                     action="a change of its config",
@@ -228,10 +224,7 @@ class Control:
                     id=task.uid[:8], state=task.state, since=iso(task.since), action="delete",
                     states=", ".join(sorted(FINAL)),
                 )  # fmt: skip
-            for table in ("task", "result", "execution"):
-                tx.execute(META.keep_mark, {"table": table, "id": tx.ids[table] - 1})
-            tx.execute(SQL.delete_results, {"id": task.id})
-            tx.execute(SQL.delete_task, {"id": task.id}).fetchall()
+            tasks.delete(tx, task)
             payload = msgspec.json.encode({"task_id": task.uid}).decode()
             tx.event("task.deleted", actor=actor, task_id=task.id, object=task.uid, payload=payload)
             return task

@@ -10,8 +10,6 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from tasky.assignment import Assignment, Outcome
 from tasky.cancel import Reason
 from tasky.clock import MICROSECONDS, Clock
@@ -24,13 +22,9 @@ from tasky.runtime.ports import Executor
 from tasky.runtime.registry import Registered, Registry
 from tasky.runtime.service import log
 from tasky.states import State
-from tasky.store import executions
+from tasky.store import executions, tasks
 from tasky.store.executions import Claimed, Ended
-from tasky.store.queries import Queries
 from tasky.store.writer import Transaction, Writer
-
-SQL = Queries("executions")
-TASKS = Queries("tasks")
 
 DEFAULT_MAX_RUNNING = 10
 MAX_ABANDONED = 8
@@ -69,7 +63,6 @@ class Dispatcher:
         self._fence = boot * FENCES_PER_BOOT
         self._ready: set[int] = set()
         self._busy: Counter[int] = Counter()
-        self._unrecorded: list[Ended] = []
         self._stopping = False
         self._quiet = threading.Event()
         self._quiet.set()
@@ -78,15 +71,8 @@ class Dispatcher:
 
     def start(self) -> None:
         """Take up what is queued; from here on every commit may claim."""
-
-        def write(tx: Transaction) -> None:
-            tx.ready |= {row[0] for row in tx.execute(SQL.workers_with_ready).fetchall()}
-            due = tx.execute(SQL.next_due).fetchone()[0]
-            if due is not None:
-                tx.due.append(due)
-
         self._writer.before_commit = self.claim
-        self._writer.call(write)
+        self._writer.call(executions.note_all_ready)
 
     def drain(self) -> None:
         """Claim nothing more."""
@@ -211,15 +197,7 @@ class Dispatcher:
 
     def _promote(self) -> None:
         """Queue what had to wait for its time."""
-
-        def write(tx: Transaction) -> None:
-            rows = tx.execute(SQL.promote_due, {"now": tx.now}).fetchall()
-            tx.ready |= {row[0] for row in rows}
-            due = tx.execute(SQL.next_due).fetchone()[0]
-            if due is not None:
-                tx.due.append(due)
-
-        self._writer.post(write, self._not_promoted)
+        self._writer.post(executions.promote_due, self._not_promoted)
 
     def _not_promoted(self, error: BaseException) -> None:
         log.warning("what is due was not queued, trying again: %s", error)
@@ -305,10 +283,7 @@ class Dispatcher:
 
     @staticmethod
     def _note_timeout(tx: Transaction, running: Running, why: str) -> None:
-        payload = msgspec.json.encode({"reason": why}).decode()
-        task_id = running.claimed.task_id
-        if tx.execute(TASKS.wish_cancel, {"id": task_id, "now": tx.now}).fetchall():
-            tx.event("task.cancel_requested", actor="engine", task_id=task_id, payload=payload)
+        tasks.wish(tx, running.claimed.task_id, "task.cancel_requested", "engine", why)
 
     def _cut_late(self, number: int, why: str) -> None:
         running = self.running.get(number)

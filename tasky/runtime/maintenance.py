@@ -1,14 +1,11 @@
 """What must be done now and then: fold statistics, forget old idempotency keys."""
 
 from tasky.runtime.service import Service
-from tasky.store import stats
+from tasky.store import stats, tasks
 from tasky.store.database import Database
-from tasky.store.queries import Queries
-from tasky.store.tasks import KEY_LIFE_US
 from tasky.store.writer import Transaction
 
 PERIOD_S = 3600.0
-SQL = Queries("tasks")
 
 
 class Maintenance(Service):
@@ -21,7 +18,7 @@ class Maintenance(Service):
     def run_once(self) -> float | None:
         def write(tx: Transaction) -> None:
             stats.fold(tx)
-            tx.execute(SQL.forget_keys, {"oldest": tx.now - KEY_LIFE_US})
+            tasks.forget_keys(tx)
 
         self._database.write().call(write)
         return PERIOD_S

@@ -5,7 +5,7 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -263,14 +263,3 @@ def _copy_before_migration(path: Path, version: int) -> None:
 def _memory_folder() -> str | None:
     """Return a folder that lies in memory, where there is one."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # made private below it
-
-
-def as_transaction(connection: sqlite3.Connection, body: Callable[[], None]) -> None:
-    """Run `body` in one immediate transaction of an offline command."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        body()
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -19,6 +19,7 @@ from tasky.store.results import derive
 from tasky.store.writer import Fact, Transaction
 
 SQL = Queries("executions")
+META = Queries("meta")
 TASKS = Queries("tasks")
 
 MAX_CRASHES = 2
@@ -120,6 +121,29 @@ def heads(tx: Transaction, worker_id: int, limit: int, floor: int = 0) -> list[C
     values = {"worker_id": worker_id, "limit": limit, "floor": floor}
     rows = tx.execute(SQL.heads, values).fetchall()
     return [Claimed(*row) for row in rows]
+
+
+def next_boot(tx: Transaction) -> int:
+    """Count a start of an engine; its fences grow from it."""
+    return int(tx.execute(META.next_boot).fetchone()[0])
+
+
+def note_all_ready(tx: Transaction) -> None:
+    """Note every worker with something to claim, and when more becomes due; asked once at start."""
+    tx.ready |= {row[0] for row in tx.execute(SQL.workers_with_ready).fetchall()}
+    _note_next_due(tx)
+
+
+def promote_due(tx: Transaction) -> None:
+    """Queue what waited for its time, and note when to look again."""
+    tx.ready |= {row[0] for row in tx.execute(SQL.promote_due, {"now": tx.now}).fetchall()}
+    _note_next_due(tx)
+
+
+def _note_next_due(tx: Transaction) -> None:
+    due = tx.execute(SQL.next_due).fetchone()[0]
+    if due is not None:
+        tx.due.append(due)
 
 
 def start(tx: Transaction, claimed: Sequence[Claimed]) -> None:

@@ -18,6 +18,7 @@ from tasky.store.writer import Transaction
 SQL = Queries("tasks")
 RESULTS = Queries("results")
 EXECUTIONS = Queries("executions")
+META = Queries("meta")
 
 # Plain strings: SQLite's module looks for an adapter each time it is given an enum.
 NEW, QUEUED = State.NEW.value, State.QUEUED.value
@@ -296,13 +297,39 @@ def rerun(tx: Transaction, task: Facts, config: str, times: int, actor: str) -> 
     tx.event("task.rerun", actor=actor, task_id=task.id, state=State.QUEUED, payload=payload)
 
 
-def wish(tx: Transaction, task: Facts, statement: str, name: str, actor: str, reason: str) -> None:
+WISHES = {
+    "task.cancel_requested": SQL.wish_cancel,
+    "task.pause_requested": SQL.wish_pause,
+    "task.resume_requested": SQL.forget_pause,
+}
+"""What people wish of running code: the event that tells of it, and the statement that keeps it."""
+
+
+def wish(tx: Transaction, task_id: int, name: str, actor: str, reason: str) -> None:
     """Set or take back a wish column and say so in the history."""
-    found = tx.execute(statement, {"id": task.id, "now": tx.now}).fetchall()
+    found = tx.execute(WISHES[name], {"id": task_id, "now": tx.now}).fetchall()
     payload = msgspec.json.encode({"reason": reason}).decode() if reason else None
     # The state as it is by now: what had not started may have moved in this transaction.
     for (state,) in found:
-        tx.event(name, actor=actor, task_id=task.id, state=state, payload=payload)
+        tx.event(name, actor=actor, task_id=task_id, state=state, payload=payload)
+
+
+def set_config(tx: Transaction, task: Facts, config: str) -> bool:
+    """Replace the config of what has not started; return whether it had not."""
+    return bool(tx.execute(SQL.set_config, {"id": task.id, "config": config}).fetchall())
+
+
+def delete(tx: Transaction, task: Facts) -> None:
+    """Remove an ended task with its results; their ids are never given out again."""
+    for table in ("task", "result", "execution"):
+        tx.execute(META.keep_mark, {"table": table, "id": tx.ids[table] - 1})
+    tx.execute(SQL.delete_results, {"id": task.id})
+    tx.execute(SQL.delete_task, {"id": task.id}).fetchall()
+
+
+def forget_keys(tx: Transaction) -> None:
+    """Forget the idempotency keys that are a day old."""
+    tx.execute(SQL.forget_keys, {"oldest": tx.now - KEY_LIFE_US})
 
 
 # -- reading -------------------------------------------------------------------------------------

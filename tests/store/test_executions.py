@@ -179,11 +179,7 @@ def test_a_retry_queues_the_next_attempt_and_keeps_the_failed_one(shelf: Shelf) 
 
 def test_a_task_whose_cancel_came_first_is_not_tried_again(shelf: Shelf) -> None:
     c = shelf.started(max_attempts=3)
-    shelf.write(
-        lambda tx: tasks.wish(
-            tx, tasks.facts(tx, c.task_id), tasks.SQL.wish_cancel, "task.cancel_requested", "", ""
-        )
-    )
+    shelf.write(lambda tx: tasks.wish(tx, c.task_id, "task.cancel_requested", "", ""))
 
     shelf.end(c, State.FAILED, retry_at=shelf.clock.now())
 

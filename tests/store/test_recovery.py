@@ -98,11 +98,7 @@ def test_work_that_was_to_be_cancelled_is_not_started_again(
     shelf: Shelf, crash: Callable[..., Claimed]
 ) -> None:
     c = crash(idempotent=True)
-    shelf.write(
-        lambda tx: tasks.wish(
-            tx, tasks.facts(tx, c.task_id), tasks.SQL.wish_cancel, "task.cancel_requested", "", ""
-        )
-    )
+    shelf.write(lambda tx: tasks.wish(tx, c.task_id, "task.cancel_requested", "", ""))
     assert recover(shelf).queued == []
     assert shelf.task_state(c.task_id) == "lost"
 

@@ -183,14 +183,14 @@ def test_a_rerun_is_a_new_result_and_keeps_the_old_one(shelf: Shelf) -> None:
     assert (old.status, old.times, new.status, new.times) == (State.FAILED, 1, State.QUEUED, 2)
 
 
-def wish(shelf: Shelf, task_id: int, statement: str) -> None:
-    shelf.write(lambda tx: tasks.wish(tx, tasks.facts(tx, task_id), statement, "wished", "", ""))
+def wish(shelf: Shelf, task_id: int, name: str) -> None:
+    shelf.write(lambda tx: tasks.wish(tx, task_id, name, "", ""))
 
 
 def test_a_rerun_forgets_wishes(shelf: Shelf) -> None:
     c = shelf.started()
-    wish(shelf, c.task_id, tasks.SQL.wish_cancel)
-    wish(shelf, c.task_id, tasks.SQL.wish_pause)
+    wish(shelf, c.task_id, "task.cancel_requested")
+    wish(shelf, c.task_id, "task.pause_requested")
     shelf.end(c, State.CANCELLED)
     again(shelf, c.task_id)
     task = shelf.store.tasks.by_number(c.task_id)
@@ -201,7 +201,7 @@ def test_asking_twice_keeps_the_time_of_the_first_cancel(shelf: Shelf) -> None:
     c = shelf.started()
     first = shelf.clock.now()
     for _ in range(2):
-        wish(shelf, c.task_id, tasks.SQL.wish_cancel)
+        wish(shelf, c.task_id, "task.cancel_requested")
         shelf.clock.advance(5)
     assert shelf.store.tasks.by_number(c.task_id).cancel_requested_at == first
 
